@@ -1,0 +1,62 @@
+"""The store: finished artifacts by type and key, `STORE/TYPE/KEY`; a key is made once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from ropewalk.core.artifact import MANIFEST, Artifact, Manifest, digest, inventory, sweep
+from ropewalk.core.errors import DataError
+from ropewalk.core.lock import Lock
+
+A = TypeVar("A", bound=Artifact)
+STALE_SECONDS = 7 * 24 * 3600
+
+
+def default_root() -> Path:
+    """`$ROPEWALK_STORE`, else `.ropewalk/store` below the working folder."""
+    return Path(os.environ.get("ROPEWALK_STORE") or Path.cwd() / ".ropewalk" / "store")
+
+
+class Store:
+    """Where finished artifacts stand."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def place(self, kind: str, key: str) -> Path:
+        return self.root / kind / key
+
+    def find(self, kind: type[A], key: str) -> A | None:
+        """The artifact if it stands; a damaged manifest raises DataError."""
+        place = self.place(kind.kind, key)
+        return kind.open(place) if (place / MANIFEST).is_file() else None
+
+    def making(self, kind: str, key: str) -> Lock:
+        """The lock under which a key is made; a second process waits here and then finds it finished."""
+        sweep(self.root / kind, STALE_SECONDS)
+        return Lock(self.root / ".locks" / f"{kind}-{key}", f"{kind} {key}", wait=True)
+
+    def places(self) -> Iterator[Path]:
+        """Every finished artifact's folder, sorted."""
+        for kind in sorted(self.root.glob("[A-Z]*")):
+            yield from (path for path in sorted(kind.iterdir()) if (path / MANIFEST).is_file())
+
+
+def open_outside(kinds: tuple[type[Artifact], ...], path: Path) -> Artifact:
+    """A folder named by `path:`: an artifact of one of the kinds, or a foreign folder that a kind adopts."""
+    if not path.is_dir():
+        raise DataError(f"{path}: no such folder")
+    if (path / MANIFEST).is_file():
+        manifest = Manifest.read(path)
+        for kind in kinds:
+            if kind.kind == manifest.type:
+                return kind(path, manifest)
+        raise DataError(f"{path}: holds {manifest.type}, needs {' or '.join(kind.kind for kind in kinds)}")
+    for kind in kinds:
+        if kind.adopts and (path / kind.adopts).is_file():
+            files = inventory(path)
+            return kind(path, Manifest(kind.kind, key=digest(files), stage=str(path), files=files))
+    raise DataError(f"{path}: has no {MANIFEST}", remedy="name a folder that ropewalk made, such as runs/NAME/stages/STAGE")

@@ -1,0 +1,74 @@
+"""Corpus: documents in Parquet shards `documents/NAME.parquet` (id, text, source, license, meta as JSON text)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ropewalk.core.artifact import Artifact
+from ropewalk.core.ledger import write_table
+from ropewalk.core.shards import Shard
+from ropewalk.data.records import Document
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class Corpus(Artifact, kind="Corpus"):
+    """Documents, streamed shard by shard."""
+
+    def shards(self) -> list[Shard]:
+        """One shard a file; `content` is the file's path."""
+        files = sorted((self.path / "documents").glob("*.parquet"))
+        return [Shard(path.stem, path, path.stat().st_size) for path in files]
+
+    def tables(self) -> Iterator[pa.Table]:
+        """Each shard as an Arrow table with the columns of `schema()`."""
+        for shard in self.shards():
+            yield read_documents(shard.content)
+
+    def documents(self) -> Iterator[Document]:
+        for table in self.tables():
+            yield from to_documents(table)
+
+    @property
+    def num_documents(self) -> int:
+        return self.manifest.counts["kept"]
+
+
+def schema() -> pa.Schema:
+    import pyarrow as pa
+
+    names = ("id", "text", "source", "license", "meta")
+    return pa.schema([(name, pa.large_string() if name == "text" else pa.string()) for name in names])
+
+
+def read_documents(path: Path) -> pa.Table:
+    import pyarrow.parquet as pq
+
+    return pq.read_table(path, schema=schema(), memory_map=True)
+
+
+def write_documents(table: pa.Table, path: Path) -> None:
+    write_table(table.select(schema().names).cast(schema()), path)
+
+
+def to_documents(table: pa.Table) -> Iterator[Document]:
+    for row in table.to_pylist():
+        yield Document(row["id"], row["text"], row["source"], row["license"], json.loads(row["meta"] or "{}"))
+
+
+def from_documents(documents: Iterable[Document]) -> pa.Table:
+    import pyarrow as pa
+
+    rows = list(documents)
+    columns = {
+        "id": [row.id for row in rows],
+        "text": [row.text for row in rows],
+        "source": [row.source for row in rows],
+        "license": [row.license for row in rows],
+        "meta": [json.dumps(row.meta, ensure_ascii=False, sort_keys=True) if row.meta else "{}" for row in rows],
+    }
+    return pa.table(columns, schema=schema())

@@ -1,0 +1,276 @@
+"""The runner: makes the stages of a plan that are not in the store, resumes unfinished ones, links the artifacts.
+
+A gate that fails stops the stages behind it; the others go on, and GateFailed is raised at the end.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ropewalk.core.artifact import Artifact, Manifest, beside, commit, write_durably
+from ropewalk.core.component import references
+from ropewalk.core.errors import ChangedRun, DataError, GateFailed
+from ropewalk.core.events import Listener
+from ropewalk.core.identity import changes
+from ropewalk.core.ledger import account, read_ledger
+from ropewalk.core.lock import Lock
+from ropewalk.core.log import LOGGER, LogFile, Progress
+from ropewalk.core.measure import Meter
+from ropewalk.core.plugins import LoadPlugins
+from ropewalk.core.reference import Ref
+from ropewalk.core.shards import Receipt, Shard, ShardFunction, assemble, map_shards
+from ropewalk.core.store import Store, open_outside
+from ropewalk.core.units import show_bytes, show_seconds
+from ropewalk.pipeline.environment import environment
+from ropewalk.pipeline.plan import Plan, PlannedStage, make_plan
+from ropewalk.pipeline.recipe import Recipe
+from ropewalk.pipeline.rundir import RunFolder
+from ropewalk.pipeline.stage import Context, Stage
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: `run["sft"]` is the artifact of a stage."""
+
+    recipe: Recipe
+    plan: Plan
+    folder: RunFolder
+
+    def __getitem__(self, name: str) -> Artifact:
+        """Raises KeyError for a stage that was not run."""
+        planned = self.plan[name]
+        return self.recipe.stages[name].makes.open(planned.place)
+
+    @property
+    def path(self) -> Path:
+        return self.folder.path
+
+    @property
+    def made(self) -> list[str]:
+        """The stages that did work; empty when everything was cached."""
+        return [name for name, facts in self.folder.status["stages"].items() if facts["status"] == "done"]
+
+
+@dataclass(frozen=True)
+class _Mapper:
+    """The recipe's executor, with plugins for its processes."""
+
+    recipe: Recipe
+
+    def map(self, function: Callable[[Any], Any], items: list[Any], size_bytes: int) -> Iterator[tuple[int, Any]]:
+        return self.recipe.executor.map(function, items, size_bytes, LoadPlugins(tuple(self.recipe.plugins)))
+
+
+def run_recipe(
+    recipe: Recipe,
+    wanted: Sequence[str] = (),
+    *,
+    restart: bool = False,
+    accept_changes: bool = False,
+    quiet: bool = False,
+    listeners: Sequence[Listener] = (),
+) -> Run:
+    """Make what the plan says; see core/errors.py for what it raises. Unfinished work is kept on any error."""
+    plan = make_plan(recipe, wanted)
+    folder = RunFolder.of(recipe)
+    with ExitStack() as stack:
+        stack.enter_context(Lock(folder.path / "lock", f"run {recipe.name!r} ({folder.path})"))
+        stack.enter_context(LogFile(folder.path / "run.log"))
+        runner = _Runner(plan, folder, restart, accept_changes, quiet, tuple(listeners))
+        runner.run()
+    return Run(recipe, plan, folder)
+
+
+class _Runner:
+    def __init__(
+        self, plan: Plan, folder: RunFolder, restart: bool, accept_changes: bool, quiet: bool, listeners: tuple[Listener, ...]
+    ) -> None:
+        self.plan, self.folder, self.quiet, self.listeners = plan, folder, quiet, listeners
+        self.restart, self.accept_changes = restart, accept_changes
+        self.recipe = plan.recipe
+        self.store = Store(folder.store_root)
+        self.failed: list[GateFailed] = []
+        self.stopped: set[str] = set()
+
+    def run(self) -> None:
+        before = self.folder.read_status().get("stages", {})
+        self.folder.save(self.recipe)
+        self.folder.status = {
+            "name": self.recipe.name,
+            "started": time.time(),
+            "status": "running",
+            "environment": environment(),
+            "stages": {
+                stage.name: {"status": "waiting", "key": stage.key, "type": stage.type, "makes": stage.makes}
+                for stage in self.plan.stages
+            },
+        }
+        self.folder.save_status()
+        self.folder.record("run_started", name=self.recipe.name)
+        try:
+            for stage in self.plan.stages:
+                self.one(stage, before.get(stage.name, {}))
+            self.finish("gate failed" if self.failed else "done")
+        except BaseException as error:
+            self.finish(f"{type(error).__name__}: {error}")
+            raise
+        if self.failed:
+            raise GateFailed("\n".join(error.message for error in self.failed), remedy=f"see {self.folder.path / 'report.html'}")
+
+    def finish(self, status: str) -> None:
+        self.folder.status["status"] = status
+        self.folder.status["ended"] = time.time()
+        self.folder.save_status()
+        self.folder.record("run_ended", status=status)
+
+    def one(self, planned: PlannedStage, before: Mapping[str, Any]) -> None:
+        stage = self.recipe.stages[planned.name]
+        facts = self.folder.status["stages"][planned.name]
+        blocked = sorted({ref.target for ref in references(stage).values() if not ref.scheme} & self.stopped)
+        if blocked:
+            facts["status"] = "stopped"
+            self.stopped.add(planned.name)
+            LOGGER.warning("%s: not made, since %s said no", planned.name, " and ".join(blocked))
+            return
+        try:
+            artifact = self.cached(planned, stage, before) or self.made(planned, stage)
+            self.folder.link(planned.name, artifact.path)
+            stage.confirm(artifact)
+        except GateFailed as error:
+            facts["status"] = "gate failed"
+            self.failed.append(error)
+            self.stopped.add(planned.name)
+            LOGGER.warning("%s: %s", planned.name, error.message)
+        except BaseException as error:
+            facts["status"] = "failed"
+            self.folder.record("stage_failed", stage=planned.name, error=f"{type(error).__name__}: {error}")
+            LOGGER.debug("stage %s failed", planned.name, exc_info=error)
+            raise
+        finally:
+            self.folder.save_status()
+
+    def cached(self, planned: PlannedStage, stage: Stage, before: Mapping[str, Any]) -> Artifact | None:
+        try:
+            found = self.store.find(stage.makes, planned.key)
+        except DataError as error:
+            LOGGER.warning("%s: %s; making it again", planned.name, error.message)
+            shutil.rmtree(planned.place)
+            return None
+        if found:
+            self.folder.status["stages"][planned.name].update(status="cached", cost=found.manifest.notes.get("cost", {}))
+            self.folder.drop_work(planned.name)
+            LOGGER.debug("%s: cached (%s)", planned.name, planned.key)
+        return found
+
+    def made(self, planned: PlannedStage, stage: Stage) -> Artifact:
+        name = planned.name
+        self.sort_out_work(planned)
+        with self.store.making(stage.makes.kind, planned.key):
+            found = self.store.find(stage.makes, planned.key)
+            if found:
+                self.folder.status["stages"][name]["status"] = "cached"
+                return found
+            self.folder.status["stages"][name]["status"] = "running"
+            self.folder.save_status()
+            self.folder.record("stage_started", stage=name, key=planned.key, reasons=list(planned.reasons))
+            LOGGER.info("%s (%s): %s", name, planned.type, planned.reasons[0] if planned.reasons else "to make")
+            manifest = self.work_on(planned, stage)
+        self.folder.drop_work(name)
+        cost = manifest.notes["cost"]
+        self.folder.status["stages"][name].update(status="done", cost=cost)
+        self.folder.record("stage_ended", stage=name, key=planned.key, counts=manifest.counts, cost=cost)
+        LOGGER.info("%s: done in %s%s", name, show_seconds(cost["seconds"]), _told(manifest))
+        return stage.makes.open(planned.place)
+
+    def work_on(self, planned: PlannedStage, stage: Stage) -> Manifest:
+        known: dict[str, Mapping[str, Any]] = {}
+        work = self.folder.work(planned.name)
+        with Meter() as meter, beside(planned.place) as out:
+
+            def shard_map(function: ShardFunction, shards: list[Shard], unit: str) -> list[Receipt]:
+                with self.progress(planned.name, 0, unit) as bar:
+                    receipts = map_shards(
+                        function, shards, work, _Mapper(self.recipe), lambda receipt, _: bar.advance(receipt.counts.get("records_in", 1))
+                    )
+                known.update(assemble(receipts, work, out))
+                return receipts
+
+            context = Context(
+                name=planned.name,
+                seed=self.recipe.seed if stage.seeded else 0,
+                out=out,
+                work=work,
+                log=LOGGER,
+                open_ref=self.open_ref,
+                shard_map=shard_map,
+                start_progress=self.progress,
+                listeners=self.listeners,
+            )
+            facts = stage.make(context)
+            account(facts.counts, planned.name)
+            dropped = facts.counts.get("dropped", 0)
+            assert "records_in" not in facts.counts or read_ledger(out).num_rows >= dropped, f"{planned.name}: the ledger misses drops"
+            parts = planned.identity.parts()
+            manifest = Manifest(
+                type=stage.makes.kind,
+                key=planned.key,
+                stage=planned.name,
+                config=parts["config"],
+                inputs=parts["inputs"],
+                code=parts["code"],
+                counts=dict(facts.counts),
+                metrics=dict(facts.metrics),
+                notes={
+                    "identity": {"outside": parts["outside"], "seed": parts["seed"]},
+                    "cost": meter.cost().__dict__,
+                    "environment": environment(),
+                },
+            )
+            return commit(out, planned.place, manifest, known)
+
+    def progress(self, title: str, total: float, unit: str) -> Progress:
+        return Progress(title, total, unit, quiet=self.quiet)
+
+    def open_ref(self, ref: Ref[Any]) -> Artifact:
+        if ref.scheme:
+            return open_outside(ref.kinds, Path(ref.location))
+        planned = self.plan[ref.target]
+        return self.recipe.stages[ref.target].makes.open(planned.place)
+
+    def sort_out_work(self, planned: PlannedStage) -> None:
+        """Unfinished work goes on when it still fits, else ChangedRun says what changed."""
+        work = self.folder.work(planned.name)
+        if self.restart or not self.folder.has_work(planned.name):
+            self.folder.drop_work(planned.name)
+        work.mkdir(parents=True, exist_ok=True)
+        note = work / "identity.json"
+        parts, identity = planned.identity.parts(), planned.identity
+        before = json.loads(note.read_bytes()) if note.is_file() else None
+        if before and before["key"] != identity.key:
+            what = changes(before["parts"], parts)
+            if before["safe_key"] != identity.safe_key and not self.accept_changes:
+                raise ChangedRun(
+                    f"{planned.name}: unfinished work in {work} was made otherwise:\n" + "\n".join(f"  {line}" for line in what),
+                    remedy="undo the change, or --restart to begin this stage again, or --accept-changes to go on with it",
+                )
+            LOGGER.warning("%s: going on after a change: %s", planned.name, "; ".join(what))
+            self.folder.record("changed", stage=planned.name, changes=what)
+        write_durably(note, json.dumps({"key": identity.key, "safe_key": identity.safe_key, "parts": parts}).encode())
+
+
+def _told(manifest: Manifest) -> str:
+    counts = manifest.counts
+    if "records_in" not in counts:
+        return ""
+    parts = [f"{counts[name]:,} {name}" for name in ("kept", "dropped", "quarantined") if counts.get(name)]
+    size = sum(int(facts["bytes"]) for facts in manifest.files.values())
+    return f": {counts['records_in']:,} in, {', '.join(parts)} ({show_bytes(size)})"
+
+
