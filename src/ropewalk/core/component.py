@@ -119,14 +119,14 @@ class Component(BaseModel):
 
 def _strictly(cls: type[Component], data: dict[str, Any], handler: Callable[[Any], Any]) -> Any:
     """Unknown keys become errors that know the right ones; relative paths of a recipe are resolved."""
-    names = cls.model_fields
+    names = {spoken: field for name, field in cls.model_fields.items() for spoken in {name, field.alias or name}}
     unknown = [name for name in data if name not in names]
     known = {name: with_default_type(_placed(value, names[name]), names[name]) for name, value in data.items() if name in names}
     if not unknown:
         return handler(known)
     details: list[InitErrorDetails] = [
         {
-            "type": PydanticCustomError("unknown_key", "unknown key", {"choices": sorted(names)}),
+            "type": PydanticCustomError("unknown_key", "unknown key", {"choices": sorted(field.alias or name for name, field in cls.model_fields.items())}),
             "loc": (name,),
             "input": data[name],
         }
@@ -197,7 +197,8 @@ def walk(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(value, BaseModel):
         yield path, value
         for name in type(value).model_fields:
-            yield from walk(getattr(value, name), f"{path}.{name}" if path else name)
+            said = type(value).model_fields[name].alias or name
+            yield from walk(getattr(value, name), f"{path}.{said}" if path else said)
     elif isinstance(value, dict):
         for name, item in value.items():
             yield from walk(item, f"{path}.{name}" if path else str(name))
@@ -222,7 +223,8 @@ def as_tree(
     """A component as plain dicts, lists and scalars: what a recipe would say, every default written out."""
     if isinstance(value, BaseModel):
         fields = type(value).model_fields
-        tree = {name: as_tree(getattr(value, name), keep=keep, resolve=resolve) for name, field in fields.items() if keep(field)}
+        kept = {field.alias or name: getattr(value, name) for name, field in fields.items() if keep(field)}
+        tree = {name: as_tree(item, keep=keep, resolve=resolve) for name, item in kept.items()}
         tag = getattr(value, "tag", "")
         return {"type": tag, **tree} if tag else tree
     if isinstance(value, dict):

@@ -1,0 +1,45 @@
+"""The order of sequences: a keyed permutation of [0, n), computed where it is asked for and never stored.
+
+A Feistel network over the smallest even number of bits that holds n, with cycle walking (Black and Rogaway 2002).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ropewalk.core.seed import derive
+
+ROUNDS = 6
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+
+
+def permutation(n: int, seed: int, epoch: int, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where each index of [0, n) goes in this epoch's order; a bijection for each (n, seed, epoch)."""
+    assert n > 0 and (indices >= 0).all() and (indices < n).all(), f"indices must be in [0, {n})"
+    if n == 1:
+        return np.zeros_like(indices)
+    half = np.uint64(max(1, ((n - 1).bit_length() + 1) // 2))
+    keys = [np.uint64(derive(seed, "order", epoch, number)) for number in range(ROUNDS)]
+    found = _shuffle(indices.astype(np.uint64), half, keys)
+    outside = found >= n
+    while outside.any():
+        found[outside] = _shuffle(found[outside], half, keys)
+        outside = found >= n
+    return found.astype(np.int64)
+
+
+def _shuffle(values: NDArray[np.uint64], half: np.uint64, keys: list[np.uint64]) -> NDArray[np.uint64]:
+    mask = (np.uint64(1) << half) - np.uint64(1)
+    left, right = values >> half, values & mask
+    for key in keys:
+        left, right = right, left ^ (_mixed(right + key) & mask)
+    return (left << half) | right
+
+
+def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """splitmix64's finish: every bit of the input reaches every bit of the output."""
+    values = values + _MIX
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))

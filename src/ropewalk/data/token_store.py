@@ -1,0 +1,135 @@
+"""Writing a Tokens folder: shards of encoded documents, then one pass that joins and packs them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ropewalk.core.ledger import write_table
+from ropewalk.data.pack import plan
+from ropewalk.data.tokenizer import Vocabulary
+from ropewalk.data.tokens import SPLITS, Attend, Packing, Split, TokenFacts, split_of
+
+ENCODED = "encoded"
+
+
+def id_type(vocab_size: int) -> type[np.uint16 | np.uint32]:
+    """The smaller type that holds every id."""
+    return np.uint16 if vocab_size <= 1 << 16 else np.uint32
+
+
+@dataclass
+class EncodedShard:
+    """Collects the documents of one shard and writes them as `encoded/NAME.*`."""
+
+    vocab_size: int
+    ids: list[str] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
+    text_bytes: list[int] = field(default_factory=list)
+    tokens: list[NDArray[np.int64]] = field(default_factory=list)
+    masks: list[NDArray[np.bool_]] = field(default_factory=list)
+
+    def add(self, id_: str, source: str, text_bytes: int, tokens: NDArray[np.int64], mask: NDArray[np.bool_] | None = None) -> None:
+        self.ids.append(id_)
+        self.sources.append(source)
+        self.text_bytes.append(text_bytes)
+        self.tokens.append(tokens)
+        if mask is not None:
+            self.masks.append(mask)
+
+    def write(self, folder: Path, name: str) -> None:
+        import pyarrow as pa
+
+        place = folder / ENCODED
+        place.mkdir(exist_ok=True)
+        kind = id_type(self.vocab_size)
+        _joined(self.tokens, kind).tofile(place / f"{name}.tokens")
+        if self.masks:
+            _joined(self.masks, np.uint8).tofile(place / f"{name}.mask")
+        columns = {
+            "id": pa.array(self.ids, pa.string()),
+            "source": pa.array(self.sources, pa.string()),
+            "length": pa.array([len(tokens) for tokens in self.tokens], pa.int64()),
+            "text_bytes": pa.array(self.text_bytes, pa.int64()),
+        }
+        write_table(pa.table(columns), place / f"{name}.parquet")
+
+
+def _joined(parts: list[Any], kind: Any) -> NDArray[Any]:
+    return np.concatenate(parts).astype(kind) if parts else np.zeros(0, kind)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a store is packed and split."""
+
+    length: int
+    packing: Packing
+    attend: Attend
+    holdout: float
+    seed: int
+
+
+def join_shards(out: Path, vocabulary: Vocabulary, layout: Layout) -> dict[str, Any]:
+    """Join `encoded/*` to a store, copy the tokenizer, plan both splits; returns what to report."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    encoded = out / ENCODED
+    tables = [pq.read_table(path) for path in sorted(encoded.glob("*.parquet"))]
+    table = pa.concat_tables(tables)
+    _append(sorted(encoded.glob("*.tokens")), out / "tokens.bin")
+    masks = sorted(encoded.glob("*.mask"))
+    if masks:
+        _append(masks, out / "mask.bin")
+    shutil.rmtree(encoded)
+    lengths = table["length"].to_numpy()
+    offsets = np.cumsum(lengths) - lengths
+    splits = [split_of(id_, layout.seed, layout.holdout) for id_ in table["id"].to_pylist()]
+    table = table.append_column("offset", pa.array(offsets, pa.int64())).append_column("split", pa.array(splits, pa.string()))
+    write_table(table.select(["id", "source", "offset", "length", "text_bytes", "split"]), out / "documents.parquet")
+    mask = np.fromfile(out / "mask.bin", np.uint8) if masks else None
+    report: dict[str, Any] = {}
+    for split in SPLITS:
+        chosen = np.array([place == split for place in splits], np.bool_)
+        report.update(_plan_split(out / split, split, offsets[chosen], lengths[chosen], layout, mask))
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (out / "tokenizer").mkdir(exist_ok=True)
+        shutil.copyfile(vocabulary.folder / name, out / "tokenizer" / name)
+    kind = "uint16" if id_type(vocabulary.size) is np.uint16 else "uint32"
+    ends = (vocabulary.bos_id, vocabulary.eos_id, vocabulary.pad_id)
+    TokenFacts(kind, vocabulary.size, layout.length, *ends, vocabulary.key, layout.packing, layout.attend).write(out)  # type: ignore[arg-type]
+    text_bytes = int(table["text_bytes"].to_numpy().sum())
+    tokens = int(lengths.sum())
+    return {**report, "tokens": tokens, "text_bytes": text_bytes, "bytes_per_token": text_bytes / tokens if tokens else 0.0}
+
+
+def _plan_split(
+    folder: Path, split: Split, offsets: NDArray[np.int64], lengths: NDArray[np.int64], layout: Layout, mask: NDArray[np.uint8] | None
+) -> Mapping[str, Any]:
+    planned = plan(offsets, np.maximum(lengths - 1, 0), layout.length, layout.packing, mask)
+    folder.mkdir()
+    for name, values in (("segments", planned.segments), ("starts", planned.starts), ("trained", planned.trained)):
+        np.save(folder / f"{name}.npy", values, allow_pickle=False)
+    room = len(planned) * layout.length
+    return {
+        f"{split}/documents": len(lengths),
+        f"{split}/sequences": len(planned),
+        f"{split}/positions": planned.positions,
+        f"{split}/trained_tokens": int(planned.trained.sum()),
+        f"{split}/fill": planned.positions / room if room else 0.0,
+        f"{split}/padding": room - planned.positions,
+    }
+
+
+def _append(parts: Iterable[Path], place: Path) -> None:
+    with place.open("wb") as target:
+        for part in parts:
+            with part.open("rb") as source:
+                shutil.copyfileobj(source, target, 1 << 20)

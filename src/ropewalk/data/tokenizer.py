@@ -1,0 +1,142 @@
+"""Tokenizers: the artifact (a folder that transformers opens) and `Vocabulary`, through which all text goes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ropewalk.core.artifact import Artifact, hash_file
+from ropewalk.core.errors import DataError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer as Engine
+
+END = "<|endoftext|>"
+CHATML = ("<|im_start|>", "<|im_end|>")
+Pretokenizer = Literal["gpt2", "gpt4", "llama3"]
+_PATTERNS = {
+    "gpt4": r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+    "llama3": r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+}
+
+
+class Tokenizer(Artifact, kind="Tokenizer"):
+    """tokenizer.json and tokenizer_config.json."""
+
+    adopts = "tokenizer.json"
+
+    def vocabulary(self) -> Vocabulary:
+        return Vocabulary(self.path)
+
+
+class Vocabulary:
+    """Text to ids and back. Control tokens that stand in a text stay text: they are never turned into their ids."""
+
+    def __init__(self, folder: Path) -> None:
+        from tokenizers import Tokenizer as Engine
+
+        try:
+            self.engine: Engine = Engine.from_file(str(folder / "tokenizer.json"))
+            self.names: dict[str, Any] = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+        except Exception as error:  # the library raises bare Exception for a damaged file
+            raise DataError(f"{folder}: the tokenizer can't be read: {error}") from None
+        self.engine.encode_special_tokens = True
+        self.engine.no_padding()
+        self.engine.no_truncation()
+        self.folder = folder
+
+    @property
+    def size(self) -> int:
+        """Number of ids, control tokens included."""
+        return self.engine.get_vocab_size()
+
+    @cached_property
+    def key(self) -> str:
+        """Hash of tokenizer.json: equal for equal tokenizers wherever they lie."""
+        return hash_file(self.folder / "tokenizer.json")
+
+    @property
+    def bos_id(self) -> int:
+        return self.control(self.names.get("bos_token") or self.names["eos_token"])
+
+    @property
+    def eos_id(self) -> int:
+        return self.control(self.names["eos_token"])
+
+    @property
+    def pad_id(self) -> int:
+        return self.control(self.names.get("pad_token") or self.names["eos_token"])
+
+    @cached_property
+    def controls(self) -> dict[str, int]:
+        """Control tokens and their ids."""
+        return {token.content: id_ for id_, token in self.engine.get_added_tokens_decoder().items() if token.special}
+
+    def control(self, name: str) -> int:
+        """The id of a control token; raises DataError when the tokenizer has none of that name."""
+        if name not in self.controls:
+            raise DataError(f"{self.folder}: the tokenizer has no control token {name}")
+        return self.controls[name]
+
+    def encode(self, texts: Sequence[str]) -> list[NDArray[np.int64]]:
+        """Ids of each text, without BOS and EOS."""
+        return [np.array(found.ids, np.int64) for found in self.engine.encode_batch(list(texts), add_special_tokens=False)]
+
+    def encode_with_ends(self, text: str) -> tuple[NDArray[np.int64], list[int]]:
+        """Ids of a text, and for each the place (in characters) behind its last character."""
+        found = self.engine.encode(text, add_special_tokens=False)
+        return np.array(found.ids, np.int64), [end for _, end in found.offsets]
+
+    def decode(self, ids: Iterable[int], *, controls: bool = True) -> str:
+        """The text of ids; control tokens are spelt out unless `controls` is false."""
+        return self.engine.decode([int(id_) for id_ in ids], skip_special_tokens=not controls)
+
+    def spelt_controls(self, text: str) -> int:
+        """How often the text spells a control token."""
+        return sum(text.count(name) for name in self.controls)
+
+
+def train_byte_bpe(
+    texts: Iterable[str], size: int, controls: Sequence[str], min_frequency: int, pretokenizer: Pretokenizer
+) -> Engine:
+    """A byte-level BPE; the same texts give the same bytes in any process. Control tokens have the first ids."""
+    from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
+    from tokenizers import Tokenizer as Engine
+
+    engine = Engine(models.BPE(byte_fallback=False))
+    if pretokenizer == "gpt2":
+        engine.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    else:
+        split = pre_tokenizers.Split(Regex(_PATTERNS[pretokenizer]), "isolated")
+        engine.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    engine.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=size,
+        min_frequency=min_frequency,
+        special_tokens=list(controls),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    engine.train_from_iterator(texts, trainer)
+    return engine
+
+
+def save_tokenizer(engine: Engine, folder: Path, chat_template: str = "") -> None:
+    """Write the two files; `<|endoftext|>` is BOS, EOS and padding (which is masked by position, never by id)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "tokenizer.json").write_text(engine.to_str(pretty=False), encoding="utf-8")
+    config = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": END,
+        "eos_token": END,
+        "pad_token": END,
+        "clean_up_tokenization_spaces": False,
+        **({"chat_template": chat_template} if chat_template else {}),
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=1, sort_keys=True) + "\n", encoding="utf-8")
