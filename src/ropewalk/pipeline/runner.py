@@ -211,6 +211,7 @@ class _Runner:
                 open_ref=self.open_ref,
                 shard_map=shard_map,
                 start_progress=self.progress,
+                upstream=self.upstream(planned.name),
                 listeners=self.listeners,
             )
             facts = stage.make(context)
@@ -237,6 +238,10 @@ class _Runner:
 
     def progress(self, title: str, total: float, unit: str) -> Progress:
         return Progress(title, total, unit, quiet=self.quiet)
+
+    def upstream(self, name: str) -> tuple[Artifact, ...]:
+        needed = self.recipe.behind(name) - {name}
+        return tuple(self.recipe.stages[stage.name].makes.open(stage.place) for stage in self.plan.stages if stage.name in needed)
 
     def open_ref(self, ref: Ref[Any]) -> Artifact:
         if ref.scheme:

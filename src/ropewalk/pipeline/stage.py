@@ -41,12 +41,18 @@ class Context:
     open_ref: Callable[[Ref[Any]], Artifact]
     shard_map: Callable[[ShardFunction, list[Shard], str], list[Receipt]]
     start_progress: Callable[[str, float, str], Progress]
+    upstream: tuple[Artifact, ...] = ()
+    """All artifacts that led here, directly or not, in the order of the recipe."""
     listeners: tuple[Listener, ...] = ()
     """Hear the training events; the first ones write the run's event log."""
 
     def open(self, ref: Ref[A]) -> A:
         """The finished artifact behind a reference."""
         return self.open_ref(ref)  # type: ignore[return-value]
+
+    def find(self, kind: type[A]) -> list[A]:
+        """The artifacts of a kind among all that led here."""
+        return [artifact for artifact in self.upstream if isinstance(artifact, kind)]
 
     def map(self, function: ShardFunction, shards: list[Shard], unit: str = "documents") -> list[Receipt]:
         """Run a pure, picklable function over shards and place their files in `out`; finished shards are not redone."""

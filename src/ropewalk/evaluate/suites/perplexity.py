@@ -1,0 +1,60 @@
+"""Perplexity and bits per byte on held-out documents, beside byte n-gram models on the same documents."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from ropewalk.core.errors import DataError
+from ropewalk.core.reference import Ref
+from ropewalk.data.tokens import Split, Tokens
+from ropewalk.evaluate.byte_ngram import ByteNgram
+from ropewalk.evaluate.scores import Measure, SuiteResult
+from ropewalk.evaluate.scoring import Subject, token_losses
+from ropewalk.evaluate.suites.suite import Suite
+
+BASELINES = {"byte_unigram": 1, "byte_trigram": 3}
+
+
+class Perplexity(Suite, type="perplexity"):
+    """How well a model predicts whole documents: `bits_per_byte` compares across tokenizers, `perplexity` is per token.
+
+    The text's tokens count, the end of the document doesn't: byte models don't predict it either.
+    """
+
+    data: Ref[Tokens]
+    """Packed documents with a held-out part."""
+    split: Split = "holdout"
+    """Which part is measured; the byte models always learn from the training part."""
+    baselines: bool = True
+    """Whether the byte models are fitted."""
+    max_documents: int | None = Field(default=None, ge=1)
+    """Only the first so many documents."""
+
+    def run(self, subject: Subject, open_ref: Callable[[Ref[Any]], Any], advance: Callable[[int], None]) -> SuiteResult:
+        tokens: Tokens = open_ref(self.data)
+        subject.check(tokens)
+        documents = [document for document in tokens.read(self.split) if document.text_bytes][: self.max_documents]
+        if not documents:
+            raise DataError(f"{self.tag}: {tokens.path} has no document in {self.split!r}", remedy="set holdout in the pack stage")
+        losses = token_losses(subject, [document.tokens for document in documents], tokens.length, advance)
+        nats = np.array([float(found[:-1].sum(dtype=np.float64)) for found in losses])
+        counts = np.array([float(len(found) - 1) for found in losses])
+        sizes = np.array([float(document.text_bytes) for document in documents])
+        bits: dict[str, Any] = {}
+        if self.baselines:
+            decode = subject.vocabulary.decode
+            texts = [decode(document.tokens, controls=False) for document in documents]
+            training = [decode(document.tokens, controls=False) for document in tokens.read("train")]
+            bits = {name: ByteNgram(order).fit(training).bits(texts) for name, order in BASELINES.items()}
+        ids = [document.id for document in documents]
+        measures = [
+            Measure("bits_per_byte", "bits/byte", nats / math.log(2), sizes, baselines=bits),
+            Measure("nats_per_token", "nats/token", nats, counts),
+            Measure("perplexity", "per token", nats, counts, scale="exp"),
+        ]
+        return SuiteResult(ids, ids, measures)

@@ -1,0 +1,62 @@
+"""Intervals hold what they promise: coverage by simulation, pairing, degenerate cases."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from ropewalk.evaluate.intervals import by_cluster, difference, ratio, wilson
+
+
+def test_wilson_against_known_values() -> None:
+    found = wilson(8, 10)
+    assert found.value == 0.8 and found.low == pytest.approx(0.4902, abs=1e-4) and found.high == pytest.approx(0.9433, abs=1e-4)
+    assert wilson(0, 5).low == 0 and wilson(5, 5).high == 1 and math.isnan(wilson(0, 0).value)
+
+
+def test_ratio_intervals_cover_as_promised() -> None:
+    generator = np.random.default_rng(1)
+    covered = 0
+    trials = 400
+    for trial in range(trials):
+        sizes = generator.integers(20, 400, 150).astype(float)
+        bits = sizes * generator.normal(2.1, 0.4, 150)
+        found = ratio(bits, sizes, seed=trial)
+        covered += found.low <= 2.1 <= found.high
+    assert 0.92 <= covered / trials <= 0.98  # 95% within three standard errors of 400 trials
+
+
+def test_wilson_covers_as_promised() -> None:
+    generator = np.random.default_rng(2)
+    covered = [wilson(int(k), 80).low <= 0.3 <= wilson(int(k), 80).high for k in generator.binomial(80, 0.3, 4000)]
+    assert 0.93 <= np.mean(covered) <= 0.97
+
+
+def test_pairing_sees_a_small_difference_that_two_intervals_hide() -> None:
+    generator = np.random.default_rng(3)
+    sizes = generator.integers(50, 200, 200).astype(float)
+    hard = sizes * generator.normal(2.1, 0.5, 200)
+    easy = hard - sizes * generator.normal(0.02, 0.02, 200)
+    found = difference((hard, sizes), (easy, sizes))
+    assert 0 < found.low < found.value < found.high < 0.05
+    assert ratio(easy, sizes).high > ratio(hard, sizes).low
+    same = difference((hard, sizes), (hard, sizes))
+    assert same.value == same.low == same.high == 0
+
+
+def test_clusters_widen_intervals() -> None:
+    generator = np.random.default_rng(4)
+    names = [f"d{i // 10}" for i in range(400)]
+    values = np.repeat(generator.normal(1, 1, 40), 10)
+    ones = np.ones(400)
+    alone, together = ratio(values, ones), ratio(by_cluster(values, names), by_cluster(ones, names))
+    assert together.high - together.low > 2 * (alone.high - alone.low)
+    assert by_cluster(np.array([1.0, 2.0, 4.0]), ["b", "a", "b"]).tolist() == [5.0, 2.0] and by_cluster(np.zeros(0), []).size == 0
+
+
+def test_one_item_knows_nothing_of_its_spread() -> None:
+    found = ratio(np.array([2.0]), np.array([1.0]))
+    assert found.value == 2 and found.low == -math.inf and found.high == math.inf
+    assert difference((np.array([2.0]), np.array([1.0])), (np.array([1.0]), np.array([1.0]))).high == math.inf
