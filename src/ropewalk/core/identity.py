@@ -132,15 +132,27 @@ def _shapes(name: str, start: str) -> bool:
 
 
 def _source(name: str) -> Path | None:
-    module = sys.modules.get(name)
-    file = getattr(module, "__file__", None)
-    if file is None:
-        try:
-            spec = importlib.util.find_spec(name)
-        except (ImportError, ValueError):
-            return None
-        file = spec.origin if spec else None
-    return Path(file) if file and file.endswith(".py") else None
+    """The module's file, found without importing anything; None for a name that is no module."""
+    top, *rest = name.split(".")
+    roots, single = _roots(top)
+    if not rest:
+        return single
+    for root in roots:
+        base = root.joinpath(*rest)
+        for path in (base.with_suffix(".py"), base / "__init__.py"):
+            if path.is_file():
+                return path
+    return None
+
+
+@functools.cache
+def _roots(top: str) -> tuple[tuple[Path, ...], Path | None]:
+    """(folders of a top-level package, its own file)."""
+    module = sys.modules.get(top)
+    spec = None if module is not None and hasattr(module, "__path__") else importlib.util.find_spec(top)
+    folders = getattr(module, "__path__", None) or (spec.submodule_search_locations if spec else None) or ()
+    file = getattr(module, "__file__", None) or (spec.origin if spec else None)
+    return tuple(Path(folder) for folder in folders), Path(file) if file and file.endswith(".py") else None
 
 
 @functools.cache

@@ -134,9 +134,7 @@ _PLAIN = (
     "{% if add_generation_prompt %}{{ '\\n\\n### Assistant:\\n' }}{% endif %}"
 )
 TEMPLATES = {
-    "chatml": Template(
-        "chatml", {role: f"{role}\n" for role in ROLES}, "<|im_start|>", dict.fromkeys(ROLES, "<|im_end|>"), "\n", _CHATML
-    ),
+    "chatml": Template("chatml", {role: f"{role}\n" for role in ROLES}, "<|im_start|>", dict.fromkeys(ROLES, "<|im_end|>"), "\n", _CHATML),
     "plain": Template(
         "plain", {role: f"### {role.capitalize()}:\n" for role in ROLES}, "", {**dict.fromkeys(ROLES, ""), "assistant": END}, "\n\n", _PLAIN
     ),

@@ -33,7 +33,9 @@ def schema() -> pa.Schema:
     import pyarrow as pa
 
     message = pa.struct([(name, pa.string()) for name in ("role", "content", "tool_calls", "name")])
-    return pa.schema([("id", pa.string()), ("messages", pa.list_(message)), *((name, pa.string()) for name in ("tools", "source", "license"))])
+    return pa.schema(
+        [("id", pa.string()), ("messages", pa.list_(message)), *((name, pa.string()) for name in ("tools", "source", "license"))]
+    )
 
 
 def write_chats(chats: Iterable[Chat], path: Path) -> None:
@@ -47,7 +49,12 @@ def read_chats(path: Path) -> Iterator[Chat]:
 
     for row in pq.read_table(path, schema=schema()).to_pylist():
         messages = tuple(
-            Message(turn["role"], turn["content"], tuple(ToolCall(**call) for call in json.loads(turn["tool_calls"] or "[]")), turn["name"] or "")
+            Message(
+                turn["role"],
+                turn["content"],
+                tuple(ToolCall(**call) for call in json.loads(turn["tool_calls"] or "[]")),
+                turn["name"] or "",
+            )
             for turn in row["messages"]
         )
         yield Chat(row["id"], messages, tuple(json.loads(row["tools"] or "[]")), row["source"] or "", row["license"] or "")

@@ -102,9 +102,7 @@ class Vocabulary:
         return sum(text.count(name) for name in self.controls)
 
 
-def train_byte_bpe(
-    texts: Iterable[str], size: int, controls: Sequence[str], min_frequency: int, pretokenizer: Pretokenizer
-) -> Engine:
+def train_byte_bpe(texts: Iterable[str], size: int, controls: Sequence[str], min_frequency: int, pretokenizer: Pretokenizer) -> Engine:
     """A byte-level BPE; the same texts give the same bytes in any process. Control tokens have the first ids."""
     from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
     from tokenizers import Tokenizer as Engine

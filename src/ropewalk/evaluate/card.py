@@ -20,7 +20,7 @@ def model_card(
     verdict: Mapping[str, Any] | None,
 ) -> str:
     """Markdown with the front matter that model hubs read; `stages` are the manifests of all that led here, in order."""
-    licenses = sorted({name for stage in stages for name in stage.metrics.get("licenses", {})})
+    licenses = sorted({facts["license"] for facts in _sources(stages).values() if facts.get("license")})
     head = ["---", "library_name: transformers", "pipeline_tag: text-generation", "tags: [ropewalk]"]
     head += [f"license_name: {', '.join(licenses)}"] if licenses else []
     parts = ["\n".join([*head, "---", "", f"# {title}", ""])]
@@ -51,9 +51,13 @@ def _data(stages: Sequence[Manifest]) -> str:
             reasons = ", ".join(f"{name.partition('/')[2]} {number}" for name, number in counts.items() if name.startswith("dropped/"))
             kept, gone = f"{counts['kept']:,}", counts["dropped"] + counts["quarantined"]
             rows.append(f"| {stage.stage} | {counts['records_in']:,} | {kept} | {gone:,}{f' ({reasons})' if reasons else ''} |")
-    sources = sorted({f"{name} ({number:,})" for stage in stages for name, number in stage.metrics.get("sources", {}).items()})
+    sources = [f"{name} ({facts['documents']:,} documents, {facts.get('license') or 'no licence given'})" for name, facts in _sources(stages).items()]
     said = f"Sources: {', '.join(sources)}.\n\n" if sources else ""
     return "\n".join(["## Data", "", said + "| stage | in | kept | dropped |", "|---|---|---|---|", *rows, ""]) if rows else ""
+
+
+def _sources(stages: Sequence[Manifest]) -> dict[str, Mapping[str, Any]]:
+    return {name: facts for stage in stages for name, facts in stage.metrics.get("sources", {}).items()}
 
 
 def _training(stages: Sequence[Manifest]) -> str:

@@ -124,9 +124,9 @@ def restore(state: TrainState, path: Path) -> None:
         raise CheckpointError(f"{path}: does not fit this training run: {error}", remedy="--restart to begin this stage again") from error
 
 
-def load_weights(model: nn.Module, path: Path) -> None:
-    """Copy a checkpoint's weights into a model; names must be the same on both sides."""
-    saved, wanted = load_file(path / MODEL), weights_of(model)
+def load_weights(model: nn.Module, path: Path, *, averaged: bool = False) -> None:
+    """Copy a checkpoint's weights (or their moving average) into a model; names must be the same on both sides."""
+    saved, wanted = load_file(path / (AVERAGE if averaged else MODEL)), weights_of(model)
     missing, extra = sorted(set(wanted) - set(saved)), sorted(set(saved) - set(wanted))
     if missing or extra:
         raise CheckpointError(

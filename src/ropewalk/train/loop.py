@@ -77,7 +77,8 @@ def train(
     """Train from the state's step to the plan's last; the state is saved there, and wherever the plan says.
 
     Raises NotFinite before an update that would spoil the weights, and Interrupted after a signal or a listener's
-    request to stop; the state is saved before either. A save that fails on the way is said and tried again later.
+    request to stop; the state is saved before either. A save that fails on the way is said and tried again later,
+    unless the result hangs on it (a new best, the end): then DiskError is raised.
     """
     parameters = [parameter for parameter in state.model.parameters() if parameter.requires_grad]
     state.model.train()
@@ -121,7 +122,7 @@ def train(
             request = StopRequest(received.name)
         ending = last or bool(state.stopped) or request is not None
         if ending or best or state.step % plan.save_every == 0:
-            _save(state, save, tell, must=ending)
+            _save(state, save, tell, must=ending or best)
         if request is not None:
             tell(Ended(state.step, request.reason, state.metrics))
             message = f"stopped by {request.reason} after step {state.step} of {plan.total_steps}, which is saved; run again to go on"
@@ -137,16 +138,17 @@ def _add_gradients(model: Decoder, task: Task, micro_batches: Iterable[Batch], w
         if tensors.weight == 0:
             continue
         torch.manual_seed(derive(plan.seed, "dropout", position, index))
-        with _precision(plan):
+        with precision(plan):
             loss = task.loss(model, tensors)
-        (loss.total / weight).backward()
+        torch.autograd.backward(loss.total / weight)
         totals.append(loss.total.detach())
         seen += loss.weight
     assert seen == weight, f"batch {position}: {seen} predicted tokens, the loader's index says {weight}"
     return math.fsum(total.item() for total in totals) / weight if weight else 0.0
 
 
-def _precision(plan: Plan) -> AbstractContextManager[object]:
+def precision(plan: Plan) -> AbstractContextManager[object]:
+    """The context in which the model is computed."""
     return torch.autocast(plan.device.partition(":")[0], plan.autocast) if plan.autocast else nullcontext()
 
 

@@ -105,7 +105,7 @@ def test_verdicts_are_written_for_all_readers(tmp_path: Path) -> None:
 def test_the_card_tells_data_training_scores_and_verdict(tmp_path: Path) -> None:
     own = scores(tmp_path / "s")
     counts = {"records_in": 10, "kept": 8, "dropped": 2, "quarantined": 0, "dropped/short": 2}
-    load = Manifest("Corpus", stage="clean", counts=counts, metrics={"licenses": {"MIT": 8}, "sources": {"mine": 8}})
+    load = Manifest("Corpus", stage="clean", counts=counts, metrics={"sources": {"mine": {"documents": 8, "license": "MIT"}}})
     train = Manifest("Model", stage="base", metrics={"steps": 100, "loss": 2.5, "parameters": 4_200_000})
     card = model_card("model", {"model_type": "qwen3", "vocab_size": 9}, [load, train], own.metrics, {"passed": True, "findings": []})
     for part in ("license_name: MIT", "Qwen3ForCausalLM", "| clean | 10 | 8 | 2 (short 2) |", "parameters 4.2M", "lm/bits_per_byte", "Verdict: passed"):

@@ -34,7 +34,7 @@ def test_a_run_is_told_line_by_line(caplog: pytest.LogCaptureFixture, tmp_path: 
     heard(Saved(3, None, 0.1))  # type: ignore[arg-type]
     heard(Ended(10, "budget spent"))
     assert [record.message for record in caplog.records] == [
-        "base: starts, 10 steps in all (4.2M parameters, cpu device)",
+        "base: starts, 10 steps in all (parameters 4.2M, device cpu)",
         "base: step 2: holdout_loss 2.5000, train_loss 2.2500 · new best · patience 3",
         "base: step 3: holdout_loss 2.7500 · patience 2",
         "base: step 3: loss is nan: batch left out (1 so far)",

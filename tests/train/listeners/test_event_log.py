@@ -23,7 +23,14 @@ def rows(path: Path) -> list[dict[str, object]]:
 
 def test_it_holds_what_is_no_matter_of_the_clock(tmp_path: Path) -> None:
     log = EventLog(tmp_path / "a" / "log.jsonl", 0)
-    for event in (Started(0, 9), step(1), Evaluated(1, {"holdout_loss": 3.0}, True), Saved(1, tmp_path, 0.2), Recovered(2, "x"), Ended(9, "y")):
+    for event in (
+        Started(0, 9),
+        step(1),
+        Evaluated(1, {"holdout_loss": 3.0}, True),
+        Saved(1, tmp_path, 0.2),
+        Recovered(2, "x"),
+        Ended(9, "y"),
+    ):
         log(event)
     log.close()
     assert rows(tmp_path / "a" / "log.jsonl") == [

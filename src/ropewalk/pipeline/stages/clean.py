@@ -83,7 +83,7 @@ class _CleanShard:
             write_documents(result, folder / "documents" / f"{shard.name}.parquet")
         work.ledger.write(folder / "ledger" / f"{shard.name}.parquet")
         if work.scores:
-            write_table(pa.concat_tables(work.scores), folder / "scores" / f"{shard.name}.parquet")
+            write_table(pa.concat_tables(work.scores, promote_options="default"), folder / "scores" / f"{shard.name}.parquet")
         work.totals["text_bytes"] = _text_bytes(result)
         counts = tally(table.num_rows, result.num_rows, work.ledger.reasons())
         return Outcome(counts, {"examples": work.examples.shown, "totals": dict(work.totals)})

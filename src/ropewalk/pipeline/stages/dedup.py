@@ -65,6 +65,8 @@ class Dedup(Stage, type="dedup"):
         ]
         receipts = context.map(WriteShard(context.name), named)
         counts = add_counts(receipt.counts for receipt in receipts)
+        if decisions.crowded:
+            context.log.warning("%s: %d documents share a template with too many others to compare all", context.name, decisions.crowded)
         metrics = {**_clusters(decisions), "examples": _examples(receipt.metrics for receipt in receipts)}
         if bands:
             metrics |= {"bands": bands.count, "rows": bands.rows, "s_curve": bands.curve()}
@@ -175,7 +177,7 @@ def _entries(shards: list[Shard], starts: NDArray[np.int64], decisions: Decision
 
 def _clusters(decisions: Decisions) -> dict[str, int]:
     sizes = np.bincount(decisions.keeper)
-    return {"clusters": int((sizes > 1).sum()), "largest_cluster": int(sizes.max())}
+    return {"clusters": int((sizes > 1).sum()), "largest_cluster": int(sizes.max()), "crowded": decisions.crowded}
 
 
 def _examples(parts: Iterator[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:

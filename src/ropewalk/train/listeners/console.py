@@ -20,7 +20,7 @@ def console(name: str, bar: Progress, log: Logger) -> Listener:
         match event:
             case Started():
                 begin = f"goes on at step {event.step}" if event.step else "starts"
-                facts = ", ".join(f"{show_count(v) if isinstance(v, int) else v} {k}" for k, v in event.facts.items())
+                facts = ", ".join(f"{key} {show_count(v) if isinstance(v, int) else v}" for key, v in event.facts.items())
                 log.info("%s: %s, %d steps in all (%s)", name, begin, event.total_steps, facts)
             case StepEnded():
                 shown = event.loss if shown is None else SMOOTHING * shown + (1 - SMOOTHING) * event.loss

@@ -1,0 +1,237 @@
+"""The compiled loops of deduplication: hash words and shingles, sign, compare, choose leaders. What they compute is said in
+hash.py, signature.py and cluster.py; they are in one file because numba's cache on disk notices changes of one file only.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ropewalk.data.dedup.compiled import compiled
+
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # splitmix64's step
+WORD_FACTOR = np.uint64(0xD6E8FEB86659FD93)
+SHINGLE_FACTOR = np.uint64(0xA0761D6478BD642F)
+EXACT_FACTORS = (np.uint64(0xE7037ED1A0B428DB), np.uint64(0x8EBC6AF09C88C6E3))
+
+_FIRST, _SECOND = EXACT_FACTORS
+_MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+_BITS_30, _BITS_27, _BITS_31 = np.uint64(30), np.uint64(27), np.uint64(31)
+_ZERO, _BLANK = np.uint64(0), np.uint64(32)
+
+_bytes = np.arange(256)
+_is_upper = (_bytes >= 65) & (_bytes <= 90)
+_is_letter = _is_upper | ((_bytes >= 97) & (_bytes <= 122))
+_is_word = _is_letter | ((_bytes >= 48) & (_bytes <= 57)) | (_bytes == 95) | (_bytes >= 128)
+LOWER = np.where(_is_upper, _bytes + 32, _bytes).astype(np.uint64)
+SPACE = np.isin(_bytes, [9, 10, 11, 12, 13, 32])
+WORD_BYTE = np.where(_is_word, LOWER, 0).astype(np.uint64)
+"""The lower-case byte, 0 for one that parts words."""
+WORD_STEP = np.where(_is_word, WORD_FACTOR, 0).astype(np.uint64)
+"""The factor, 0 for a byte that parts words: so the running polynomial starts anew without a branch."""
+_LOW, _HIGH = np.uint64(0xFFFFFFFF), np.uint64(32)
+_NOTHING = np.uint64(0xFFFFFFFFFFFFFFFF)
+
+
+@compiled
+def mix(value: np.uint64) -> np.uint64:
+    """splitmix64: the first number of the generator seeded with `value`."""
+    value = value + GOLDEN
+    value = (value ^ (value >> _BITS_30)) * _MIX_1
+    value = (value ^ (value >> _BITS_27)) * _MIX_2
+    return value ^ (value >> _BITS_31)
+
+
+@compiled
+def words_of(data: NDArray[np.uint8], start: int, end: int, words: NDArray[np.uint64]) -> int:
+    """Write the hash of each word of data[start:end] into `words`; their number."""
+    count = 0
+    word = _ZERO
+    inside = 0
+    for place in range(start, end):
+        byte = data[place]
+        words[count] = word
+        now = 1 if WORD_STEP[byte] else 0
+        count += inside & (1 - now)  # one has just ended
+        inside = now
+        word = word * WORD_STEP[byte] + WORD_BYTE[byte]
+    words[count] = word
+    count += inside
+    for index in range(count):
+        words[index] = mix(words[index])
+    return count
+
+
+@compiled
+def shingles_of(words: NDArray[np.uint64], count: int, ngram: int, lead: np.uint64, shingles: NDArray[np.uint64]) -> int:
+    """Write the hash of each word n-gram into `shingles`, repeated ones too; their number. `lead` is SHINGLE_FACTOR^ngram."""
+    if count == 0:
+        return 0
+    rolling = _ZERO
+    for index in range(min(ngram, count)):
+        rolling = rolling * SHINGLE_FACTOR + words[index]
+    shingles[0] = mix(rolling)
+    for index in range(ngram, count):
+        rolling = rolling * SHINGLE_FACTOR + words[index] - words[index - ngram] * lead
+        shingles[index - ngram + 1] = mix(rolling)
+    return max(count - ngram, 0) + 1
+
+
+@compiled
+def shingle_rows(
+    data: NDArray[np.uint8], offsets: NDArray[np.int64], rows: NDArray[np.int64], ngram: int, lead: np.uint64,
+    words: NDArray[np.uint64], shingles: NDArray[np.uint64], counts: NDArray[np.int64],
+) -> int:  # fmt: skip
+    total = 0
+    for index in range(len(rows)):
+        row = rows[index]
+        count = words_of(data, offsets[row], offsets[row + 1], words)
+        counts[index] = shingles_of(words, count, ngram, lead, shingles[total:])
+        total += counts[index]
+    return total
+
+
+@compiled
+def exact_rows(data: NDArray[np.uint8], offsets: NDArray[np.int64], hashes: NDArray[np.uint64]) -> None:
+    for row in range(len(offsets) - 1):
+        first, second, length = _ZERO, _ZERO, _ZERO
+        blank = False
+        for place in range(offsets[row], offsets[row + 1]):
+            byte = data[place]
+            if SPACE[byte]:
+                blank = True
+                continue
+            if blank and length:
+                first, second = first * _FIRST + _BLANK, second * _SECOND + _BLANK
+                length += np.uint64(1)
+            blank = False
+            first, second = first * _FIRST + LOWER[byte], second * _SECOND + LOWER[byte]
+            length += np.uint64(1)
+        hashes[row, 0], hashes[row, 1] = mix(first + length), mix(second + length)
+
+
+@compiled
+def sign(shingles: NDArray[np.uint64], count: int, slots: NDArray[np.uint64], reached: NDArray[np.int32]) -> None:
+    """Fill `slots` (values) from `count` >= 1 shingles; `reached` is scratch of the same length."""
+    values = len(slots)
+    number = np.uint64(values)
+    left = values
+    for slot in range(values):
+        slots[slot] = _NOTHING
+        reached[slot] = -1
+    for index in range(count):
+        shingle = shingles[index]
+        thrown = np.int64(((shingle >> _HIGH) * number) >> _HIGH)
+        slots[thrown] = min(slots[thrown], shingle & _LOW)
+    for slot in range(values):
+        if slots[slot] != _NOTHING:
+            reached[slot] = 0
+            left -= 1
+    turn = 1
+    while left > 0:
+        step = np.uint64(turn - 1) * GOLDEN  # mix adds one more
+        forced = turn - values
+        if forced < 0:
+            for index in range(count):
+                drawn = mix(shingles[index] + step)
+                thrown = np.int64(((drawn >> _HIGH) * number) >> _HIGH)
+                if reached[thrown] < 0 or reached[thrown] == turn:
+                    left -= 1 if reached[thrown] < 0 else 0
+                    reached[thrown] = turn
+                    slots[thrown] = min(slots[thrown], drawn & _LOW)
+        elif reached[forced] < 0:
+            left -= 1
+            for index in range(count):
+                slots[forced] = min(slots[forced], mix(shingles[index] + step) & _LOW)
+        turn += 1
+
+
+@compiled
+def signature_rows(
+    data: NDArray[np.uint8], offsets: NDArray[np.int64], ngram: int, lead: np.uint64,
+    words: NDArray[np.uint64], shingles: NDArray[np.uint64], slots: NDArray[np.uint64], reached: NDArray[np.int32],
+    signatures: NDArray[np.uint32], counts: NDArray[np.int64],
+) -> None:  # fmt: skip
+    for row in range(len(offsets) - 1):
+        count = words_of(data, offsets[row], offsets[row + 1], words)
+        counts[row] = shingles_of(words, count, ngram, lead, shingles)
+        if counts[row]:
+            sign(shingles, counts[row], slots, reached)
+            for slot in range(len(slots)):
+                signatures[row, slot] = slots[slot]
+
+
+@compiled
+def jaccard(hashes: NDArray[np.uint64], a: int, a_end: int, b: int, b_end: int, threshold: float) -> float:
+    """Shared ones over all of two rising sets; -1 as soon as it must be below the threshold."""
+    sizes = (a_end - a) + (b_end - b)
+    needed = int(np.ceil(threshold / (1.0 + threshold) * sizes - 1e-6))
+    most = min(a_end - a, b_end - b)  # that can still be shared
+    shared = 0
+    while a < a_end and b < b_end:
+        if most < needed:
+            return -1.0
+        left, right = hashes[a], hashes[b]
+        shared += left == right
+        a += left <= right
+        b += right <= left
+        most = shared + min(a_end - a, b_end - b)
+    return shared / (sizes - shared)
+
+
+@compiled
+def leaders(
+    order: NDArray[np.int64],
+    groups: NDArray[np.int32],
+    hashes: NDArray[np.uint64],
+    starts: NDArray[np.int64],
+    threshold: float,
+    verify: bool,
+    most: int,
+) -> tuple[NDArray[np.int64], NDArray[np.float64], int]:
+    """Each text's leader (itself when it stays) and its similarity to it; how many texts met more than `most` candidates."""
+    count, bands = groups.shape
+    leader, score = np.arange(count), np.ones(count)
+    head = np.full(groups.max() + 1, -1, np.int64)  # the latest entry of each group's list of kept texts
+    length = np.zeros(groups.max() + 1, np.int64)
+    member, below = np.empty(count * bands, np.int64), np.empty(count * bands, np.int64)
+    entries, crowded = 0, 0
+    compared = np.full(count, -1, np.int64)
+    own = np.empty(bands, np.int64)  # the text's groups, the one with the fewest kept texts first: it says the most
+    least = threshold if verify else 0.0
+    for text in order:
+        mine = 0
+        for band in range(bands):
+            group = groups[text, band]
+            if group >= 0:
+                place = mine
+                while place > 0 and length[own[place - 1]] > length[group]:
+                    own[place] = own[place - 1]
+                    place -= 1
+                own[place] = group
+                mine += 1
+        best, who, left = -1.0, -1, most
+        for place in range(mine):
+            entry = head[own[place]]
+            while entry >= 0 and left >= 0:
+                other = member[entry]
+                if compared[other] != text:
+                    left -= 1
+                    if left < 0:
+                        break
+                    compared[other] = text
+                    similar = jaccard(hashes, starts[text], starts[text + 1], starts[other], starts[other + 1], least)
+                    if similar > best or (similar == best and other < who):
+                        best, who = similar, other
+                entry = below[entry]
+        crowded += left < 0
+        if who >= 0 and best >= least:
+            leader[text], score[text] = who, best
+            continue
+        for place in range(mine):
+            group = own[place]
+            member[entries], below[entries] = text, head[group]
+            head[group] = entries
+            length[group] += 1
+            entries += 1
+    return leader, score, crowded

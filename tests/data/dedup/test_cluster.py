@@ -1,0 +1,192 @@
+"""Deduplication keeps exactly one of each cluster, and nothing goes without a witness that is similar enough."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import dedup_reference as reference
+from ropewalk.data.dedup import cluster
+from ropewalk.data.dedup.cluster import Decisions, band_groups
+from ropewalk.data.dedup.deduplicate import deduplicate
+from ropewalk.data.dedup.near import Near
+
+WORDS = st.sampled_from(["a", "b", "c", "d", "A", "é", "...", "", "b  c", "\n"])
+TEXTS = st.lists(st.lists(WORDS, max_size=7).map(" ".join), max_size=14)
+KEEPS: tuple[Literal["first", "longest"], ...] = ("first", "longest")
+
+
+@settings(max_examples=150)
+@given(
+    texts=TEXTS,
+    ngram=st.integers(1, 3),
+    threshold=st.sampled_from([0.2, 0.5, 0.75, 1.0]),
+    keep=st.sampled_from(KEEPS),
+    exact=st.booleans(),
+    near=st.booleans(),
+    verify=st.booleans(),
+)
+def test_invariants_of_any_corpus(
+    texts: list[str], ngram: int, threshold: float, keep: Literal["first", "longest"], exact: bool, near: bool, verify: bool
+) -> None:
+    rules = Near(threshold=threshold, ngram=ngram, values=16, keep=keep, verify=verify) if near else None
+    found = deduplicate(texts, exact=exact, near=rules)
+    kept, folded = found.kept, [reference.folded(text) for text in texts]
+    assert kept[found.keeper].all(), "a witness stays, so each cluster keeps exactly one"
+    for gone in np.flatnonzero(~kept):
+        witness = found.keeper[gone]
+        assert found.exact[gone] == (exact and folded[gone] == folded[witness])
+        similar = reference.jaccard(texts[gone], texts[witness], ngram)
+        assert found.jaccard[gone] == (1.0 if found.exact[gone] else similar)
+        assert found.exact[gone] or (near and (not verify or similar >= threshold))
+        if keep == "first":
+            assert witness < gone
+        elif not found.exact[gone]:
+            copied = folded.index(folded[gone]) if exact else gone  # a later copy goes the way of the first
+            assert len(texts[witness].encode()) >= len(texts[copied].encode())
+    assert not found.exact[kept].any() and (found.jaccard[kept] == 1.0).all()
+    for one, other in itertools.combinations(np.flatnonzero(kept), 2):
+        assert not (exact and folded[one] == folded[other]), "no two equal texts stay"
+        assert not (near and reference.jaccard(texts[one], texts[other], ngram) == 1.0), "equal sets have equal signatures"
+
+
+@pytest.mark.parametrize("verify", [True, False])
+def test_short_and_empty_documents_stay_once(verify: bool) -> None:
+    """Case O13."""
+    found = deduplicate(["cat", "dog", "cat", "", "a b c d"], near=Near(ngram=5, verify=verify))
+    assert found.kept.tolist() == [True, True, False, True, True] and found.keeper[2] == 0
+    again = deduplicate(["", "  ", "...", "!!!", "\n", "..."], near=Near(verify=verify))
+    assert again.keeper.tolist() == [0, 0, 2, 3, 0, 2], "texts without words are copies or nothing"
+    alone = deduplicate(["", "", "..."], exact=False, near=Near(verify=verify))
+    assert alone.kept.all(), "without `exact` they are not compared at all"
+    near = deduplicate(["cat", "Cat!", "cat cat", "a b c d", "a b c d e"], near=Near(ngram=5, verify=verify))
+    assert near.keeper.tolist() == [0, 0, 2, 3, 4], "a short text equals one of the same words only"
+
+
+@pytest.mark.parametrize("verify", [True, False])
+@pytest.mark.parametrize("exact", [True, False])
+def test_one_of_three_identical_documents_stays(verify: bool, exact: bool) -> None:
+    """Case O14."""
+    same, *others = (f"document {name} has words of its own that {name} alone would say" for name in ("one", "two", "three"))
+    found = deduplicate([others[0], same, same, others[1], same], exact=exact, near=Near(verify=verify))
+    assert found.keeper.tolist() == [0, 1, 1, 3, 1] and int(found.kept.sum()) == 3
+    assert found.exact[[2, 4]].all() == exact
+
+
+def obvious(count: int = 10, size: int = 100, edited: int = 3) -> list[str]:
+    """Pairs of sets of words that differ in `edited` of them."""
+    draw = np.random.default_rng(16)
+    texts = []
+    for _ in range(count):
+        words = [f"w{number:x}" for number in draw.integers(0, 1 << 60, size + edited)]
+        texts += [" ".join(draw.permutation(words[:size])), " ".join(draw.permutation(words[edited:]))]
+    return texts
+
+
+def test_defaults_find_obvious_duplicates_and_no_others() -> None:
+    """Case O16: Jaccard 97/103 at threshold 0.9."""
+    found = deduplicate(obvious(), near=Near(threshold=0.9, ngram=1))
+    assert found.keeper.tolist() == [pair - pair % 2 for pair in range(20)]
+    np.testing.assert_allclose(found.jaccard[1::2], 97 / 103)
+
+
+def test_a_threshold_that_is_met_exactly_counts() -> None:
+    texts = ["a b c d e", "a b c d"]  # J = 0.8 of single words
+    assert deduplicate(texts, near=Near(threshold=0.8, ngram=1)).keeper.tolist() == [0, 0]
+    assert deduplicate(texts, near=Near(threshold=0.81, ngram=1)).kept.all()
+
+
+def edits(places: list[int], size: int = 60) -> str:
+    words = [f"word{place}" for place in range(size)]
+    return " ".join("other" + word if place in places else word for place, word in enumerate(words))
+
+
+def test_a_chain_of_edits_does_not_swallow_what_has_little_in_common() -> None:
+    chain = [edits(list(range(step * 6))) for step in range(6)]
+    found = deduplicate(chain, near=Near(threshold=0.75, ngram=1))
+    assert found.keeper.tolist() == [0, 0, 2, 2, 4, 4]
+
+
+def test_the_most_similar_of_several_kept_documents_is_the_witness() -> None:
+    middle, far, near_by = edits([0, 1, 2, 3]), edits(list(range(12))), edits([0, 1])
+    texts = [far, edits([]), edits([40, 41, 42]), middle]
+    found = deduplicate([*texts, near_by], near=Near(threshold=0.6, ngram=1, values=256))
+    kept = np.flatnonzero(found.kept[:4])
+    similar = {int(other): reference.jaccard(near_by, texts[other], 1) for other in kept}
+    assert found.keeper[4] == max(similar, key=lambda other: similar[other]) and found.jaccard[4] == max(similar.values())
+
+
+def test_the_longest_stays_when_asked_for_and_copies_follow_it() -> None:
+    short, copy, long = edits([1]), edits([1]).upper(), edits([]) + " and more words here"
+    first = deduplicate([short, copy, long], near=Near(threshold=0.7, ngram=1))
+    assert first.keeper.tolist() == [0, 0, 0] and first.exact.tolist() == [False, True, False]
+    longest = deduplicate([short, copy, long], near=Near(threshold=0.7, ngram=1, keep="longest"))
+    assert longest.keeper.tolist() == [2, 2, 2] and not longest.exact.any()
+    assert longest.jaccard[0] == longest.jaccard[1] == reference.jaccard(short, long, 1)
+
+
+def planted() -> list[str]:
+    draw = np.random.default_rng(3)
+    texts = []
+    for _ in range(120):
+        words = [f"w{number}" for number in draw.integers(0, 4000, 200)]
+        texts.append(" ".join(words))
+        for share in draw.choice([0.0, 0.01, 0.03, 0.1, 0.4], draw.integers(0, 4)):
+            texts.append(" ".join(f"x{draw.integers(1 << 40)}" if draw.random() < share else word for word in words))
+    return [texts[place] for place in draw.permutation(len(texts))]
+
+
+def test_no_pair_above_the_threshold_stays_and_all_that_goes_is_above_it() -> None:
+    texts = planted()
+    sets = [reference.shingles(text) for text in texts]
+    found = deduplicate(texts, near=Near())
+    true = [
+        (one, other)
+        for one, other in itertools.combinations(range(len(texts)), 2)
+        if len(sets[one] & sets[other]) >= 0.8 * len(sets[one] | sets[other])
+    ]
+    assert len(true) > 60
+    assert not [pair for pair in true if found.kept[list(pair)].all()]
+    assert {int(gone) for gone in np.flatnonzero(~found.kept)} <= {document for pair in true for document in pair}
+
+
+def same(one: Decisions, other: Decisions) -> bool:
+    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in ("keeper", "exact", "jaccard"))
+
+
+def test_later_documents_do_not_change_what_becomes_of_earlier_ones() -> None:
+    """So a corpus that grows needs no second look at what it has, and chunks of a column don't matter."""
+    texts = planted()
+    whole, half = deduplicate(texts, near=Near()), deduplicate(texts[:150], near=Near())
+    assert same(half, Decisions(whole.keeper[:150], whole.exact[:150], whole.jaccard[:150]))
+    chunks = pa.chunked_array([pa.array(texts[start : start + 37], pa.large_string()) for start in range(0, len(texts), 37)])
+    assert same(deduplicate(chunks, near=Near()), whole)
+
+
+def test_documents_with_too_many_candidates_are_compared_with_some_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    pages = [edits([place, place + 1], 40).replace("other", f"page{place}") for place in range(0, 40, 2)]
+    rules = Near(threshold=0.95, ngram=1, bands=128, rows=1)  # every pair is a candidate
+    free = deduplicate(pages, near=rules)
+    assert free.kept.all() and free.crowded == 0
+    monkeypatch.setattr(cluster, "MOST_COMPARED", 5)
+    crowded = deduplicate([*pages, pages[3] + " more"], near=rules)
+    assert crowded.crowded == 21 - 6, "the first six meet five others at most"
+    assert crowded.keeper[20] == 3, "the rarest bands come first, so the one that shares them is met"
+
+
+def test_nothing_in_nothing_out() -> None:
+    assert deduplicate([], near=Near()).kept.tolist() == []
+
+
+def test_groups_number_shared_keys_of_all_bands_apart() -> None:
+    keys = np.array([[5, 9], [7, 9], [5, 1], [5, 1], [8, 2]], np.uint64)
+    groups = band_groups(keys)
+    assert groups[:, 0].tolist() == [0, -1, 0, 0, -1]
+    assert groups[4, 1] == -1 and groups[0, 1] == groups[1, 1] and groups[2, 1] == groups[3, 1]
+    assert len({0, int(groups[0, 1]), int(groups[2, 1])}) == 3
