@@ -103,7 +103,9 @@ def test_mistakes_have_their_code_and_say_the_mend(folder: Path, words: list[str
 
 def test_a_bug_leaves_its_traceback_in_a_file(folder: Path) -> None:
     result = ropewalk_says(folder, "run", "r.yaml", "leaf.fail=bug")
-    assert result.returncode == 1 and "a bug in ropewalk or a plugin: ZeroDivisionError" in result.stderr and "Traceback" not in result.stderr
+    assert (
+        result.returncode == 1 and "a bug in ropewalk or a plugin: ZeroDivisionError" in result.stderr and "Traceback" not in result.stderr
+    )
     log = Path(result.stderr.rsplit("the traceback is in ", 1)[1].strip())
     assert "ZeroDivisionError: secret detail" in log.read_text()
     log.unlink()

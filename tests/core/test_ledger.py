@@ -12,7 +12,15 @@ from ropewalk.core.ledger import COLUMNS, Ledger, account, add_counts, read_ledg
 
 def test_counts_that_add_up_pass() -> None:
     counts = tally(10, 6, {"short": 2, "pii": 1}, {"bad_json": 1})
-    assert counts == {"records_in": 10, "kept": 6, "dropped": 3, "quarantined": 1, "dropped/pii": 1, "dropped/short": 2, "quarantined/bad_json": 1}
+    assert counts == {
+        "records_in": 10,
+        "kept": 6,
+        "dropped": 3,
+        "quarantined": 1,
+        "dropped/pii": 1,
+        "dropped/short": 2,
+        "quarantined/bad_json": 1,
+    }
     account(counts, "x")
     account({"anything": 1}, "x")
     account(add_counts([counts, counts, tally(1, 1, {})]), "x")

@@ -37,7 +37,9 @@ def shards(*contents: str) -> list[Shard]:
 
 def test_receipts_come_in_shard_order_and_files_are_placed(tmp_path: Path) -> None:
     mapper, seen = InProcess(), []
-    receipts = map_shards(double, shards("a", "b", "c"), tmp_path / "work", mapper, lambda receipt, resumed: seen.append((receipt.name, resumed)))
+    receipts = map_shards(
+        double, shards("a", "b", "c"), tmp_path / "work", mapper, lambda receipt, resumed: seen.append((receipt.name, resumed))
+    )
     assert [receipt.name for receipt in receipts] == ["00000", "00001", "00002"] and receipts[1].metrics == {"length": 1}
     assert seen == [("00002", False), ("00001", False), ("00000", False)]
     out = tmp_path / "out"

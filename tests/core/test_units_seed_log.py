@@ -16,7 +16,9 @@ from ropewalk.core.seed import derive, numpy_generator, torch_generator
 from ropewalk.core.units import Bytes, Count, Seconds, show_bytes, show_count, show_seconds
 
 
-@pytest.mark.parametrize(("text", "value"), [("300k", 300_000), ("2M", 2_000_000), ("1.5k", 1500), ("1e3", 1000), ("7", 7), (8, 8), ("1_000", 1000)])
+@pytest.mark.parametrize(
+    ("text", "value"), [("300k", 300_000), ("2M", 2_000_000), ("1.5k", 1500), ("1e3", 1000), ("7", 7), (8, 8), ("1_000", 1000)]
+)
 def test_counts(text: str | int, value: int) -> None:
     assert TypeAdapter(Count).validate_python(text) == value
 
@@ -40,7 +42,9 @@ def test_shown_numbers() -> None:
 
 def test_seeds_differ_by_purpose_and_step_and_are_the_same_everywhere() -> None:
     assert derive(7, "dropout", 3) == 5451253809298765311
-    assert len({derive(7, "dropout", 3), derive(7, "dropout", 4), derive(7, "order", 3), derive(8, "dropout", 3), derive(7, "dropout3")}) == 5
+    assert (
+        len({derive(7, "dropout", 3), derive(7, "dropout", 4), derive(7, "order", 3), derive(8, "dropout", 3), derive(7, "dropout3")}) == 5
+    )
     assert np.array_equal(numpy_generator(1, "a").random(4), numpy_generator(1, "a").random(4))
     assert torch_generator(1, "a").initial_seed() == derive(1, "a")
 

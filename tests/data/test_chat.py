@@ -73,7 +73,9 @@ def test_transformers_renders_the_same_ids(words: Vocabulary, template: str, tmp
 
 
 def test_odd_orders_train_assistants_only(words: Vocabulary) -> None:
-    odd = chat(("assistant", "first"), ("user", "q"), ("user", "q2"), ("assistant", "a"), ("tool", "result"), ("tool", "more"), ("assistant", "b"))
+    odd = chat(
+        ("assistant", "first"), ("user", "q"), ("user", "q2"), ("assistant", "a"), ("tool", "result"), ("tool", "more"), ("assistant", "b")
+    )
     assert trained_text(words, "chatml", odd) == "first<|im_end|>a<|im_end|>b<|im_end|>"
     assert "result" not in trained_text(words, "chatml", odd, "all")
     with pytest.raises(DataError, match="chat 'c': unknown role 'robot' in turn 2"):

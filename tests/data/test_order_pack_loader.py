@@ -20,7 +20,9 @@ from ropewalk.data.tokens import Attend, Packing, TokenFacts, Tokens, split_of
 PACKINGS: tuple[Packing, ...] = ("best_fit", "concat", "pad")
 
 
-def store(folder: Path, lengths: list[int], length: int, packing: Packing, mask: np.ndarray[Any, Any] | None = None, attend: Attend = "document") -> Tokens:
+def store(
+    folder: Path, lengths: list[int], length: int, packing: Packing, mask: np.ndarray[Any, Any] | None = None, attend: Attend = "document"
+) -> Tokens:
     """A store whose token ids are 1000 * document + place, so that every token tells where it comes from."""
     ids = np.concatenate([np.arange(n) + 1000 * (i + 1) for i, n in enumerate(lengths)] or [np.zeros(0)]).astype(np.uint32)
     ids.tofile(folder / "tokens.bin")
@@ -78,7 +80,12 @@ def test_best_fit_keeps_short_documents_whole_and_fills() -> None:
 
 
 @settings(max_examples=25, deadline=None)
-@given(lengths=st.lists(st.integers(2, 50), min_size=1, max_size=20), packing=st.sampled_from(PACKINGS), batch=st.integers(1, 5), data=st.data())
+@given(
+    lengths=st.lists(st.integers(2, 50), min_size=1, max_size=20),
+    packing=st.sampled_from(PACKINGS),
+    batch=st.integers(1, 5),
+    data=st.data(),
+)
 def test_batches_predict_each_trained_token_once_an_epoch(
     tmp_path_factory: pytest.TempPathFactory, lengths: list[int], packing: Packing, batch: int, data: st.DataObject
 ) -> None:

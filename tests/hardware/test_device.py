@@ -24,7 +24,11 @@ def test_missing_devices_name_the_way_out() -> None:
 
 
 def test_precision_follows_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert resolve_precision("auto", "cpu") == "fp32" and resolve_precision("bf16", "cpu") == "bf16" and resolve_precision("fp32", "cuda") == "fp32"
+    assert (
+        resolve_precision("auto", "cpu") == "fp32"
+        and resolve_precision("bf16", "cpu") == "bf16"
+        and resolve_precision("fp32", "cuda") == "fp32"
+    )
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
     assert resolve_precision("auto", "cuda") == "bf16"
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)

@@ -30,7 +30,9 @@ def gradients(net: nn.Module, step: int) -> None:
 def test_adamw_equals_torchs() -> None:
     ours, theirs = module(), module()
     update = AdamW(lr=0.01, weight_decay=0.1).build(list(ours.named_parameters()))
-    groups = [{"params": [p for n, p in theirs.named_parameters() if decays(n, p) == yes], "weight_decay": 0.1 * yes} for yes in (True, False)]
+    groups = [
+        {"params": [p for n, p in theirs.named_parameters() if decays(n, p) == yes], "weight_decay": 0.1 * yes} for yes in (True, False)
+    ]
     reference = torch.optim.AdamW(groups, lr=0.01, betas=(0.9, 0.95))
     for step in range(5):
         gradients(ours, step)
@@ -49,7 +51,9 @@ def test_rules_keep_embeddings_heads_and_norms_out_of_muon(tied: bool) -> None:
     assert hidden == {f"blocks.{i}.{part}.weight" for i in (0, 1) for part in ("attention.qkv", "attention.out", "mlp.up", "mlp.down")}
     decaying = {name for name, parameter in module(tied=tied).named_parameters() if decays(name, parameter)}
     assert decaying == hidden | (set() if tied else {"head.weight"})
-    assert not is_hidden_matrix("lora_a.weight", nn.Parameter(torch.ones(2, 2))) and not is_hidden_matrix("lm_head.weight", nn.Parameter(torch.ones(2, 2)))
+    assert not is_hidden_matrix("lora_a.weight", nn.Parameter(torch.ones(2, 2))) and not is_hidden_matrix(
+        "lm_head.weight", nn.Parameter(torch.ones(2, 2))
+    )
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (8, 24), (24, 8)])

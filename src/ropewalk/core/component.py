@@ -126,7 +126,9 @@ def _strictly(cls: type[Component], data: dict[str, Any], handler: Callable[[Any
         return handler(known)
     details: list[InitErrorDetails] = [
         {
-            "type": PydanticCustomError("unknown_key", "unknown key", {"choices": sorted(field.alias or name for name, field in cls.model_fields.items())}),
+            "type": PydanticCustomError(
+                "unknown_key", "unknown key", {"choices": sorted(field.alias or name for name, field in cls.model_fields.items())}
+            ),
             "loc": (name,),
             "input": data[name],
         }

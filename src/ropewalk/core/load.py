@@ -8,13 +8,12 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
 
 from ropewalk.core.errors import ConfigError, Problem
 from ropewalk.core.location import Located
@@ -81,7 +80,7 @@ class _Reader:
 
     def scalar(self, node: yaml.Node, trail: Trail) -> Any:
         text = str(node.value)
-        if node.tag and not node.tag.startswith("tag:yaml.org,2002:") or "python" in node.tag:
+        if not node.tag.startswith("tag:yaml.org,2002:") or "python" in node.tag:
             self.say(trail, f"the tag {node.tag} is not read", node)
             return None
         if getattr(node, "style", None) in ("'", '"', "|", ">"):
@@ -209,7 +208,7 @@ def _override(tree: Tree, override: str, top_level: Sequence[str]) -> None:
     value = _override_value(tree, text, where, tuple(parts))
     at = tree.value
     for index, part in enumerate(parts[:-1]):
-        below = _child(at, part)
+        below = child(at, part)
         if isinstance(below, str):
             below = {"type": below}
         if not isinstance(below, dict | list):
@@ -241,7 +240,8 @@ def _override_value(tree: Tree, text: str, where: str, trail: Trail) -> Any:
     return value
 
 
-def _child(at: Any, part: str | int) -> Any:
+def child(at: Any, part: str | int) -> Any:
+    """What stands below a mapping or list under a name or index; None where nothing does."""
     if isinstance(at, dict):
         return at.get(str(part))
     return at[part] if isinstance(at, list) and isinstance(part, int) and part < len(at) else None
@@ -264,48 +264,3 @@ def nearest(word: str, choices: Sequence[str]) -> str:
     if close:
         return f"did you mean {close[0]!r}?"
     return f"one of: {', '.join(choices)}" if 0 < len(choices) <= 30 else ""
-
-
-_SAID: dict[str, Callable[[Mapping[str, Any]], str]] = {
-    "missing": lambda error: "is required",
-    "unknown_key": lambda error: "unknown key",
-    "float_parsing": lambda error: f"expected a number, got {error['input']!r}",
-    "int_parsing": lambda error: f"expected a whole number, got {error['input']!r}",
-    "int_from_float": lambda error: f"expected a whole number, got {error['input']!r}",
-    "bool_parsing": lambda error: f"expected true or false, got {error['input']!r}",
-    "string_type": lambda error: f"expected text, got {error['input']!r}: put it in quotes",
-    "unknown_type": lambda error: f"unknown {error['ctx']['family']} {error['ctx']['tag']!r}",
-    "value_error": lambda error: str(error.get("ctx", {}).get("error", error["msg"])),
-}
-
-
-def problems_of(error: ValidationError, tree: Tree, above: Trail = ()) -> list[Problem]:
-    """Pydantic's findings as problems with place, path, value and the nearest right word; one a path."""
-    found: dict[Trail, Problem] = {}
-    for item in error.errors():
-        trail = _in_tree(tree.value, (*above, *item["loc"]), above)
-        choices = [str(choice) for choice in item.get("ctx", {}).get("choices", [])]
-        message = _SAID[item["type"]](item) if item["type"] in _SAID else _told(item)
-        word = str(item.get("ctx", {}).get("tag", trail[-1] if trail else ""))
-        problem = Problem(short(trail), message, tree.place(trail), nearest(word, choices) if choices else "")
-        if trail not in found or item["type"] not in ("literal_error", "none_required"):
-            found.setdefault(trail, problem)
-    return list(found.values())
-
-
-def _told(item: Mapping[str, Any]) -> str:
-    message = str(item["msg"]).replace("Input should be", "expected")
-    value = item["input"]
-    return f"{message}, got {value!r}" if isinstance(value, str | int | float | bool) else message
-
-
-def _in_tree(value: Any, trail: Trail, above: Trail) -> Trail:
-    """The trail without the names that pydantic adds for unions and validators."""
-    kept: list[str | int] = []
-    for index, part in enumerate(trail):
-        below = _child(value, part) if isinstance(value, dict | list) else None
-        is_last = index == len(trail) - 1
-        if below is not None or index < len(above) or (isinstance(value, dict) and (part in value or (is_last and "[" not in str(part)))):
-            kept.append(part)
-            value = below
-    return tuple(kept)

@@ -19,8 +19,7 @@ LINE_SECONDS = 10.0
 def safe_text(text: str) -> str:
     """The text with line breaks and control characters escaped, so that data can't forge a log line."""
     return "".join(
-        character if character.isprintable() or character == " " else character.encode("unicode_escape").decode()
-        for character in text
+        character if character.isprintable() or character == " " else character.encode("unicode_escape").decode() for character in text
     )
 
 

@@ -87,4 +87,5 @@ def _trained(segments: Int64s, starts: Int64s, mask: NDArray[np.uint8] | None) -
         before = np.concatenate([[0], np.cumsum(mask, dtype=np.int64)])
         each = before[segments[:, 0] + segments[:, 1] + 1] - before[segments[:, 0] + 1]
     sums = np.concatenate([[0], np.cumsum(each)])
-    return (sums[starts[1:]] - sums[starts[:-1]]).astype(np.int32)
+    found: NDArray[np.int32] = (sums[starts[1:]] - sums[starts[:-1]]).astype(np.int32)
+    return found

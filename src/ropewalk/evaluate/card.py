@@ -51,7 +51,8 @@ def _data(stages: Sequence[Manifest]) -> str:
             reasons = ", ".join(f"{name.partition('/')[2]} {number}" for name, number in counts.items() if name.startswith("dropped/"))
             kept, gone = f"{counts['kept']:,}", counts["dropped"] + counts["quarantined"]
             rows.append(f"| {stage.stage} | {counts['records_in']:,} | {kept} | {gone:,}{f' ({reasons})' if reasons else ''} |")
-    sources = [f"{name} ({facts['documents']:,} documents, {facts.get('license') or 'no licence given'})" for name, facts in _sources(stages).items()]
+    named = ((name, facts["documents"], facts.get("license") or "no licence given") for name, facts in _sources(stages).items())
+    sources = [f"{name} ({number:,} documents, {license_})" for name, number, license_ in named]
     said = f"Sources: {', '.join(sources)}.\n\n" if sources else ""
     return "\n".join(["## Data", "", said + "| stage | in | kept | dropped |", "|---|---|---|---|", *rows, ""]) if rows else ""
 
@@ -65,7 +66,8 @@ def _training(stages: Sequence[Manifest]) -> str:
     for stage in stages:
         if stage.type == "Model":
             numbers = {name: value for name, value in stage.metrics.items() if isinstance(value, int | float)}
-            said = ", ".join(f"{name.replace('_', ' ')} {show_count(value) if value >= 1000 else f'{value:.4g}'}" for name, value in numbers.items())
+            shown = {name.replace("_", " "): show_count(value) if value >= 1000 else f"{value:.4g}" for name, value in numbers.items()}
+            said = ", ".join(f"{name} {value}" for name, value in shown.items())
             lines.append(f"- {stage.stage}: {said}")
     return "\n".join(["## Training", "", *lines, ""]) if lines else ""
 

@@ -39,7 +39,7 @@ def by_cluster(values: Floats, clusters: Sequence[str]) -> Floats:
     """Sums over the items of each cluster, in order of first appearance."""
     places: dict[str, int] = {}
     where = np.array([places.setdefault(name, len(places)) for name in clusters], np.int64)
-    return np.bincount(where, values, len(places)) if len(places) else np.zeros(0)
+    return np.bincount(where, values, len(places)).astype(np.float64) if len(places) else np.zeros(0)
 
 
 def ratio(numerators: Floats, denominators: Floats, seed: int = 0) -> Interval:

@@ -108,6 +108,8 @@ class Decoder(nn.Module):
         super().__init__()
         self.shape, self.vocab_size = shape, vocab_size
         self.checkpointing = False
+        self.cosines: Tensor
+        self.sines: Tensor
         self.embed = nn.Embedding(vocab_size, shape.width)
         if shape.position == "learned":
             self.positions = nn.Embedding(shape.context, shape.width)
@@ -141,7 +143,9 @@ class Decoder(nn.Module):
                 else:
                     parameter.normal_(std=0.02, generator=generator)
 
-    def forward(self, tokens: Tensor, positions: Tensor | None = None, documents: Tensor | None = None, cache: Cache | None = None) -> Tensor:
+    def forward(
+        self, tokens: Tensor, positions: Tensor | None = None, documents: Tensor | None = None, cache: Cache | None = None
+    ) -> Tensor:
         """Hidden states (B, T, D) of token ids (B, T).
 
         `positions` (B, T) count within a document, from 0 when left out; `documents` (B, T) are segment ids that

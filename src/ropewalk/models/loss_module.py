@@ -12,9 +12,7 @@ CHUNK_ROWS = 1024
 
 class _CrossEntropySum(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, chunk_rows: int, z_loss: float, smoothing: float
-    ) -> Tensor:
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, chunk_rows: int, z_loss: float, smoothing: float) -> Tensor:
         wanted = hidden.requires_grad or weight.requires_grad
         kernel = weight.to(hidden.dtype)
         total = hidden.new_zeros((), dtype=torch.float64)
@@ -67,7 +65,7 @@ def cross_entropy_sum(
     if torch.is_autocast_enabled(hidden.device.type):
         hidden = hidden.to(torch.get_autocast_dtype(hidden.device.type))
     with torch.autocast(hidden.device.type, enabled=False):
-        result: Tensor = _CrossEntropySum.apply(hidden, weight, targets, chunk_rows, z_loss, label_smoothing)
+        result: Tensor = _CrossEntropySum.apply(hidden, weight, targets, chunk_rows, z_loss, label_smoothing)  # type: ignore[no-untyped-call]
     return result
 
 

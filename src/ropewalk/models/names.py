@@ -16,7 +16,8 @@ def config_of(shape: Shape, vocab_size: int, special: dict[str, int | None]) -> 
     """config.json for a shape; `special` holds bos_token_id, eos_token_id and pad_token_id."""
     common: dict[str, Any] = {"vocab_size": vocab_size, "tie_word_embeddings": shape.tied, "torch_dtype": "float32", **special}
     if shape.family == "gpt2":
-        sizes = {"n_layer": shape.depth, "n_embd": shape.width, "n_head": shape.heads, "n_inner": shape.mlp_width, "n_positions": shape.context}
+        sizes = {"n_layer": shape.depth, "n_embd": shape.width, "n_head": shape.heads}
+        sizes |= {"n_inner": shape.mlp_width, "n_positions": shape.context}
         drops = dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), 0.0)
         rest = {"activation_function": "gelu_new", "layer_norm_epsilon": shape.norm_epsilon}
         return {"architectures": ["GPT2LMHeadModel"], "model_type": "gpt2", **common, **sizes, **drops, **rest}
@@ -34,7 +35,15 @@ def config_of(shape: Shape, vocab_size: int, special: dict[str, int | None]) -> 
     if shape.family == "llama":
         return {"architectures": ["LlamaForCausalLM"], "model_type": "llama", **common, **sizes, **rest, **rope, "mlp_bias": False}
     if shape.family == "qwen3":
-        return {"architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", **common, **sizes, **rest, **rope, "use_sliding_window": False}
+        return {
+            "architectures": ["Qwen3ForCausalLM"],
+            "model_type": "qwen3",
+            **common,
+            **sizes,
+            **rest,
+            **rope,
+            "use_sliding_window": False,
+        }
     own = {name: getattr(shape, name) for name in ("norm", "position", "activation", "qk_norm", "bias", "dropout")}
     return {"architectures": ["RopewalkGPT"], "model_type": "ropewalk_gpt", **common, **sizes, **rest, **own}
 
@@ -116,7 +125,8 @@ def _llama(name: str, tensor: Tensor, shape: Shape) -> dict[str, Tensor]:
         return {head + _NORMS[rest]: tensor}
     if rest == "attention.qkv.weight":
         sizes = [shape.heads * shape.head_width, shape.kv_heads * shape.head_width, shape.kv_heads * shape.head_width]
-        return {f"{head}self_attn.{part}_proj.weight": piece.contiguous() for part, piece in zip("qkv", tensor.split(sizes), strict=True)}
+        pieces = tensor.split_with_sizes(sizes)
+        return {f"{head}self_attn.{part}_proj.weight": piece.contiguous() for part, piece in zip("qkv", pieces, strict=True)}
     if rest == "mlp.up.weight":
         return {f"{head}mlp.{part}_proj.weight": piece.contiguous() for part, piece in zip(("gate", "up"), tensor.chunk(2), strict=True)}
     same = {

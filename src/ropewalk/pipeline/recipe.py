@@ -13,9 +13,10 @@ from ropewalk.core import component as components
 from ropewalk.core.artifact import Artifact
 from ropewalk.core.component import as_tree, lookup, references, with_default_type
 from ropewalk.core.errors import ConfigError, Problem
-from ropewalk.core.load import Tree, nearest, problems_of, read_text, read_tree
+from ropewalk.core.load import Tree, nearest, read_text, read_tree
 from ropewalk.core.location import Located
 from ropewalk.core.plugins import load_plugin
+from ropewalk.core.problems import problems_of
 from ropewalk.core.reference import Ref
 from ropewalk.core.store import open_outside
 from ropewalk.pipeline.executors.executor import Executor

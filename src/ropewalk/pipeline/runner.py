@@ -108,8 +108,7 @@ class _Runner:
             "status": "running",
             "environment": environment(),
             "stages": {
-                stage.name: {"status": "waiting", "key": stage.key, "type": stage.type, "makes": stage.makes}
-                for stage in self.plan.stages
+                stage.name: {"status": "waiting", "key": stage.key, "type": stage.type, "makes": stage.makes} for stage in self.plan.stages
             },
         }
         self.folder.save_status()
@@ -277,5 +276,3 @@ def _told(manifest: Manifest) -> str:
     parts = [f"{counts[name]:,} {name}" for name in ("kept", "dropped", "quarantined") if counts.get(name)]
     size = sum(int(facts["bytes"]) for facts in manifest.files.values())
     return f": {counts['records_in']:,} in, {', '.join(parts)} ({show_bytes(size)})"
-
-

@@ -107,7 +107,8 @@ def bars(edges: Sequence[tuple[float, float, int]], x_label: str, marks: Sequenc
     parts = [_axes(frame, x_label, "count")]
     for start, stop, count in edges:
         x, width = frame.x(start), max(frame.x(stop) - frame.x(start) - 1, 0.5)
-        parts.append(f'<rect class="bar" x="{x:.1f}" y="{frame.y(count):.1f}" width="{width:.1f}" height="{frame.y(0) - frame.y(count):.1f}"/>')
+        top, tall = frame.y(count), frame.y(0) - frame.y(count)
+        parts.append(f'<rect class="bar" x="{x:.1f}" y="{top:.1f}" width="{width:.1f}" height="{tall:.1f}"/>')
     for value, name in marks:
         if frame.low_x <= value <= frame.high_x:
             x = frame.x(value)
@@ -124,10 +125,10 @@ def interval(low: float, value: float, high: float, scale: tuple[float, float], 
         return 4 + (min(max(number, start), stop) - start) / (stop - start) * 152
 
     mark = f'<line class="mark" x1="{x(threshold):.1f}" x2="{x(threshold):.1f}" y1="1" y2="17"/>' if threshold is not None else ""
-    return (
-        f'<svg class="interval" viewBox="0 0 160 18" role="img" aria-label="{value:.4g} ({low:.4g} to {high:.4g})">{mark}'
-        f'<line class="whisker" x1="{x(low):.1f}" x2="{x(high):.1f}" y1="9" y2="9"/><circle class="dot c0" cx="{x(value):.1f}" cy="9" r="4"/></svg>'
-    )
+    whisker = f'<line class="whisker" x1="{x(low):.1f}" x2="{x(high):.1f}" y1="9" y2="9"/>'
+    dot = f'<circle class="dot c0" cx="{x(value):.1f}" cy="9" r="4"/>'
+    title = f"{value:.4g} ({low:.4g} to {high:.4g})"
+    return f'<svg class="interval" viewBox="0 0 160 18" role="img" aria-label="{title}">{mark}{whisker}{dot}</svg>'
 
 
 def legend(series: Sequence[Series]) -> str:

@@ -163,7 +163,9 @@ def test_one_json_array_is_told_from_json_lines(write: Any, read_all: Any) -> No
 
 
 @pytest.mark.parametrize("ending", [b"\n", b"\r\n"])
-def test_a_large_plain_file_is_read_in_parts_without_loss(tmp_path: Path, read_all: Any, monkeypatch: pytest.MonkeyPatch, ending: bytes) -> None:
+def test_a_large_plain_file_is_read_in_parts_without_loss(
+    tmp_path: Path, read_all: Any, monkeypatch: pytest.MonkeyPatch, ending: bytes
+) -> None:
     data = (lines(0, 300) + b"\n\n" + b"broken\n" + lines(300, 400)).replace(b"\n", ending)
     (tmp_path / "a.jsonl").write_bytes(data)
     whole, rejects = read_all(Jsonl(path=tmp_path / "a.jsonl"))

@@ -62,7 +62,9 @@ def test_csv_without_header_tabs_and_other_delimiters(write: Any, read_all: Any)
     assert [(document.id, document.text) for document in by_name + told] == [("a", "x, y"), ("a", "x, y")]
 
 
-@pytest.mark.parametrize(("data", "said"), [(b"body,id\na,b\n", "no column 'text'; there are body, id"), (b"text,a,a\n", "'a' is there twice")])
+@pytest.mark.parametrize(
+    ("data", "said"), [(b"body,id\na,b\n", "no column 'text'; there are body, id"), (b"text,a,a\n", "'a' is there twice")]
+)
 def test_a_csv_header_that_can_not_be_right_is_said_before_a_row_is_read(write: Any, read_all: Any, data: bytes, said: str) -> None:
     with pytest.raises(DataError, match=said):
         read_all(Csv(path=write("a.csv", data), on_bad_record="skip"))
@@ -167,7 +169,9 @@ def test_json_arrays_at_the_top_or_inside(write: Any, read_all: Any) -> None:
     assert read_all(Json(path=write("c.json", b" \n"))) == ([], [])
 
 
-@pytest.mark.parametrize(("data", "said"), [(b'[{"text": "a"}', "is not JSON throughout"), (b'{"a": 1}', "holds no list"), (b"[NaN]", "not_finite")])
+@pytest.mark.parametrize(
+    ("data", "said"), [(b'[{"text": "a"}', "is not JSON throughout"), (b'{"a": 1}', "holds no list"), (b"[NaN]", "not_finite")]
+)
 def test_a_json_file_that_is_not_a_list_is_damage(write: Any, read_all: Any, data: bytes, said: str) -> None:
     with pytest.raises(DataError, match=said):
         read_all(Json(path=write("a.json", data)))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import pytest
 from ropewalk.data.corpus import from_documents, write_documents
 from ropewalk.data.records import Document
 from ropewalk.data.sources.unique_ids import repeated_ids

@@ -69,7 +69,9 @@ def test_thresholds_judge_the_bound_unless_the_point_is_asked_for(tmp_path: Path
     between = (metric.value + metric.high) / 2
     assert check(AtMost(metric="lm/bits_per_byte", value=2.4), own) and not check(AtMost(metric="lm/bits_per_byte", value=between), own)
     assert check(AtMost(metric="lm/bits_per_byte", value=between, on="point"), own)
-    assert check(AtLeast(metric="lm/bits_per_byte", value=1.9), own) and not check(AtLeast(metric="lm/bits_per_byte", value=metric.value), own)
+    assert check(AtLeast(metric="lm/bits_per_byte", value=1.9), own) and not check(
+        AtLeast(metric="lm/bits_per_byte", value=metric.value), own
+    )
     assert check(AtLeast(metric="lm/bits_per_byte", value=metric.value, on="point"), own)
 
 
@@ -97,7 +99,9 @@ def test_verdicts_are_written_for_all_readers(tmp_path: Path) -> None:
     assert not verdict.passed and len(verdict.failures) == 1 and "must be at most 1, off by" in verdict.failures[0]
     suite = ET.parse(tmp_path / "junit.xml").getroot()
     assert suite.attrib == {"name": "gate <1>", "tests": "2", "failures": "1"} and suite[1][0].tag == "failure"
-    assert (tmp_path / "verdict.md").read_text().count("FAIL") == 1 and json.loads((tmp_path / "verdict.json").read_text())["passed"] is False
+    assert (tmp_path / "verdict.md").read_text().count("FAIL") == 1 and json.loads((tmp_path / "verdict.json").read_text())[
+        "passed"
+    ] is False
     write_verdict(tmp_path, "g", findings[:1])
     assert Verdict(tmp_path, Manifest("Verdict")).passed
 
@@ -108,6 +112,13 @@ def test_the_card_tells_data_training_scores_and_verdict(tmp_path: Path) -> None
     load = Manifest("Corpus", stage="clean", counts=counts, metrics={"sources": {"mine": {"documents": 8, "license": "MIT"}}})
     train = Manifest("Model", stage="base", metrics={"steps": 100, "loss": 2.5, "parameters": 4_200_000})
     card = model_card("model", {"model_type": "qwen3", "vocab_size": 9}, [load, train], own.metrics, {"passed": True, "findings": []})
-    for part in ("license_name: MIT", "Qwen3ForCausalLM", "| clean | 10 | 8 | 2 (short 2) |", "parameters 4.2M", "lm/bits_per_byte", "Verdict: passed"):
+    for part in (
+        "license_name: MIT",
+        "Qwen3ForCausalLM",
+        "| clean | 10 | 8 | 2 (short 2) |",
+        "parameters 4.2M",
+        "lm/bits_per_byte",
+        "Verdict: passed",
+    ):
         assert part in card, card
     assert "None was asked" in model_card("m", {"model_type": "ropewalk_gpt"}, [], {}, None)

@@ -54,7 +54,9 @@ def test_losses_of_short_sequences_equal_a_plain_computation(subject: Subject, m
 
 
 @pytest.mark.parametrize("at_once", [1, 100, 100_000])
-def test_no_batch_size_or_packing_changes_bits_per_byte(at_once: int, subject: Subject, make_store: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_batch_size_or_packing_changes_bits_per_byte(
+    at_once: int, subject: Subject, make_store: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     reference = numbers(run(Perplexity(data="x"), subject, make_store("a")), "bits_per_byte")
     monkeypatch.setattr(scoring, "POSITIONS_AT_ONCE", at_once)
     for packing in ("concat", "pad"):
@@ -130,7 +132,11 @@ def test_questions_from_files_and_what_is_wrong_with_them(subject: Subject, tmp_
     assert len(plain_.questions()) == 3 and len(packed.questions()) == 2 and plain_.fingerprint() != packed.fingerprint()
     with pytest.raises(DataError, match="no such file"):
         MultipleChoice(path=tmp_path / "none.jsonl").fingerprint()
-    for text, said in (('{"query": "x"}', "q.jsonl:1"), (good + "{", "q.jsonl:5"), ('{"query": "x", "choices": ["a", "b"], "gold": 2}', "gold 2")):
+    for text, said in (
+        ('{"query": "x"}', "q.jsonl:1"),
+        (good + "{", "q.jsonl:5"),
+        ('{"query": "x", "choices": ["a", "b"], "gold": 2}', "gold 2"),
+    ):
         (tmp_path / "q.jsonl").write_text(text)
         with pytest.raises(DataError, match=said):
             plain_.questions()

@@ -20,18 +20,30 @@ class Pii(Step, type="pii"):
     """Replaces e-mail addresses and public IP addresses; what only looks like one (a version, a build number) stays."""
 
     kinds: Annotated[list[Kind], Field(min_length=1)] = ["email", "ip"]
-    """What is looked for, in this order."""
+    """What is looked for."""
     replace: Literal["tag", "mask"] = "tag"
     """`tag` puts `<EMAIL>` or `<IP>`, `mask` a `*` for each letter and digit."""
 
     def apply(self, batch: Batch) -> Change:
-        texts = list(batch.texts)
-        counts = {}
-        for kind in self.kinds:
-            replaced = [self._replaced(text, kind) for text in texts]
-            texts = [text for text, _ in replaced]
-            counts[kind] = [number for _, number in replaced]
+        texts = []
+        counts: dict[str, list[int]] = {kind: [] for kind in self.kinds}
+        for text in batch.texts:
+            found = dict.fromkeys(self.kinds, 0)
+            texts.append(self._cleaned(text, found))
+            for kind, number in found.items():
+                counts[kind].append(number)
         return rewrite(texts, **counts)
+
+    def _cleaned(self, text: str, found: dict[Kind, int]) -> str:
+        """The text once nothing more is found in it: what is put in may end what stood in the way of its neighbour."""
+        again = True
+        while again:
+            again = False
+            for kind in found:
+                text, number = self._replaced(text, kind)
+                found[kind] += number
+                again |= number > 0
+        return text
 
     def _replaced(self, text: str, kind: Kind) -> tuple[str, int]:
         parts: list[str] = []

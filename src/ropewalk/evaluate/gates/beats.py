@@ -48,9 +48,10 @@ class Beats(Gate, type="beats"):
         passed = found.low > self.margin
         gap = "" if passed else f", off by {self.margin - found.low:.4f}"
         theirs = float(other.numerators.sum() / other.denominators.sum())
+        ours = float(own.numerators.sum() / own.denominators.sum())
         message = (
-            f"{self.metric} is {float(own.numerators.sum() / own.denominators.sum()):.4f}, {name}'s {theirs:.4f} on the same "
-            f"{metric.items} items: better by {found.value:.4f} ({found.low:.4f} to {found.high:.4f}), must be more than {self.margin:g}{gap}"
+            f"{self.metric} is {ours:.4f}, {name}'s {theirs:.4f} on the same {metric.items} items: "
+            f"better by {found.value:.4f} ({found.low:.4f} to {found.high:.4f}), must be more than {self.margin:g}{gap}"
         )
         title = f"{self.metric} beats {name}" + (f" by {self.margin:g}" if self.margin else "")
         return Finding(passed, title, message, self.metric, found.value, found.low, found.high, self.margin, name, metric.items)

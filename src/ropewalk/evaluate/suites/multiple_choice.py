@@ -50,7 +50,8 @@ class MultipleChoice(Suite, type="multiple_choice"):
         found = list(self.rows) if self.path is None else _read(self.path)
         for number, question in enumerate(found, 1):
             if question.gold >= len(question.choices):
-                raise DataError(f"{self.path or 'rows'}: question {number}: gold {question.gold} is none of {len(question.choices)} choices")
+                what = f"gold {question.gold} is none of {len(question.choices)} choices"
+                raise DataError(f"{self.path or 'rows'}: question {number}: {what}")
         if not found:
             raise DataError(f"{self.tag}: no questions", remedy="give path or rows")
         return found[: self.limit]
@@ -79,7 +80,9 @@ class MultipleChoice(Suite, type="multiple_choice"):
             for name, size in zip(right, sizes, strict=True):
                 right[name].append(float(np.argmax(own / size) == question.gold))
         ones = np.ones(len(questions))
-        measures = [Measure(name, "share", np.array(values), ones, higher_is_better=True, scale="proportion") for name, values in right.items()]
+        measures = [
+            Measure(name, "share", np.array(values), ones, higher_is_better=True, scale="proportion") for name, values in right.items()
+        ]
         ids_ = [f"question {number}" for number in range(1, len(questions) + 1)]
         return SuiteResult(ids_, ids_, measures, {"truncated": truncated})
 
@@ -106,7 +109,7 @@ def _there(path: Path) -> Path:
 
 def _read(path: Path) -> list[Question]:
     opened = gzip.open if path.suffix == ".gz" else open
-    found = []
+    found, number = [], 1
     try:
         with opened(_there(path), "rt", encoding="utf-8") as file:
             for number, line in enumerate(file, 1):

@@ -59,7 +59,8 @@ class Render(Stage, type="render"):
         if isinstance(tokenizer, TrainTokenizer):
             missing = TEMPLATES[self.template].controls() - set(tokenizer.controls)
             if missing:
-                return [("template", f"{self.template} needs {', '.join(sorted(missing))}: set `special: {self.template}` in the tokenizer")]
+                lacking = ", ".join(sorted(missing))
+                return [("template", f"{self.template} needs {lacking}: set `special: {self.template}` in the tokenizer stage")]
         return []
 
     def make(self, context: Context) -> Facts:
@@ -71,7 +72,8 @@ class Render(Stage, type="render"):
         counts = add_counts(receipt.counts for receipt in receipts)
         cropped, spelt = counts.pop("cropped_tokens"), counts.pop("spelt_controls")
         if not counts["kept"]:
-            raise DataError(f"{context.name}: no conversation is left of {counts['records_in']}", remedy="raise length or set too_long: crop_prompt")
+            remedy = "raise length or set too_long: crop_prompt"
+            raise DataError(f"{context.name}: no conversation is left of {counts['records_in']}", remedy=remedy)
         layout = Layout(self.length, self.packing, "document", self.holdout, context.seed)
         report = join_shards(context.out, vocabulary, layout)
         if self.holdout and not report["holdout/documents"]:
