@@ -35,9 +35,13 @@ def test_commit_leaves_a_whole_folder_and_no_traces(tmp_path: Path) -> None:
 
 
 def test_an_error_while_making_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), beside(tmp_path / "k") as folder:
-        (folder / "half").write_text("x")
-        raise RuntimeError
+    def fail() -> None:
+        with beside(tmp_path / "k") as folder:
+            (folder / "half").write_text("x")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert os.listdir(tmp_path) == []
 
 

@@ -12,7 +12,7 @@ from ropewalk.core.errors import DataError
 from ropewalk.data.chat import TEMPLATES
 from ropewalk.data.tokenizer import CHATML, END, Pretokenizer, Vocabulary, save_tokenizer, train_byte_bpe
 
-TEXT = ["the quick brown fox jumps over the lazy dog, 1234 times", "naïve café – 日本語 and the dog's quick return\n\n    indented"] * 20
+TEXT = ["the quick brown fox jumps over the lazy dog, 1234 times", "naïve café - 日本語 and the dog's quick return\n\n    indented"] * 20
 AWKWARD = [
     "x != y",
     "hello !",

@@ -16,7 +16,8 @@ from ropewalk.core.lock import Lock
 from ropewalk.pipeline.recipe import load
 
 ADD = {
-    "gate": "  gate: {type: says, input: word, yes: false}\n  last: {type: says, input: gate}\n  apart: {type: join, input: lines, limit: 50}\n",
+    "gate": "  gate: {type: says, input: word, yes: false}\n  last: {type: says, input: gate}\n"
+    "  apart: {type: join, input: lines, limit: 50}\n",
 }
 
 

@@ -165,7 +165,7 @@ def test_bf16_products_leave_fp32_weights_and_nearly_the_same_loss(tmp_path: Pat
     loader = Loader(make_tokens(tmp_path / "tokens", [20] * 8, 19), "train", 4, seed=4)
     runs = [Run(tmp_path / name) for name in ("fp32", "bf16")]
     for run, autocast in zip(runs, (None, torch.bfloat16), strict=True):
-        state = run.go(make_state(PLAIN), loader, plan(2, autocast=autocast))
+        state = run.go(make_state(replace(PLAIN, qk_norm=False)), loader, plan(2, autocast=autocast))
         assert {parameter.dtype for parameter in state.model.parameters()} == {torch.float32}
     losses = [[told.loss for told in run.of(StepEnded)] for run in runs]
     assert losses[0] != losses[1] and losses[0] == pytest.approx(losses[1], rel=0.02)

@@ -19,8 +19,8 @@ def test_updates_are_whole_epochs(epochs: int) -> None:
 
 
 def test_a_budget_is_counted_in_updates() -> None:
-    assert Budget(steps="1k").total_steps(7, 70) == 1000  # type: ignore[arg-type]
-    assert Budget(tokens="300k").total_steps(20, 40_000) == 150  # type: ignore[arg-type]
+    assert Budget(steps="1k").total_steps(7, 70) == 1000
+    assert Budget(tokens="300k").total_steps(20, 40_000) == 150
     assert Budget(tokens=40_001).total_steps(20, 40_000) == 21
     assert Budget(tokens=1).total_steps(20, 40_000) == 1
     assert Budget(epochs=0.5).total_steps(7, 70) == 4
@@ -29,13 +29,13 @@ def test_a_budget_is_counted_in_updates() -> None:
 @pytest.mark.parametrize("given", [{}, {"tokens": 1, "steps": 1}, {"steps": 0}, {"epochs": -1}, {"minutes": 5}])
 def test_a_budget_is_one_positive_number(given: dict[str, float]) -> None:
     with pytest.raises(ValidationError):
-        Budget(**given)  # type: ignore[arg-type]
+        Budget(**given)
 
 
 def test_a_batch_is_whole_sequences() -> None:
     assert BatchSize().num_sequences(256) == 16
     assert BatchSize(sequences=3).num_sequences(256) == 3
-    assert BatchSize(tokens="8k").num_sequences(256) == 31  # type: ignore[arg-type]
+    assert BatchSize(tokens="8k").num_sequences(256) == 31
     assert BatchSize(tokens=100).num_sequences(256) == 1
     with pytest.raises(ValidationError, match="not both"):
         BatchSize(sequences=3, tokens=100)

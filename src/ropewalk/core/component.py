@@ -124,11 +124,10 @@ def _strictly(cls: type[Component], data: dict[str, Any], handler: Callable[[Any
     known = {name: with_default_type(_placed(value, names[name]), names[name]) for name, value in data.items() if name in names}
     if not unknown:
         return handler(known)
+    choices = sorted(field.alias or name for name, field in cls.model_fields.items())
     details: list[InitErrorDetails] = [
         {
-            "type": PydanticCustomError(
-                "unknown_key", "unknown key", {"choices": sorted(field.alias or name for name, field in cls.model_fields.items())}
-            ),
+            "type": PydanticCustomError("unknown_key", "unknown key", {"choices": choices}),
             "loc": (name,),
             "input": data[name],
         }

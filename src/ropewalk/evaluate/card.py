@@ -20,9 +20,7 @@ def model_card(
     verdict: Mapping[str, Any] | None,
 ) -> str:
     """Markdown with the front matter that model hubs read; `stages` are the manifests of all that led here, in order."""
-    licenses = sorted({facts["license"] for facts in _sources(stages).values() if facts.get("license")})
     head = ["---", "library_name: transformers", "pipeline_tag: text-generation", "tags: [ropewalk]"]
-    head += [f"license_name: {', '.join(licenses)}"] if licenses else []
     parts = ["\n".join([*head, "---", "", f"# {title}", ""])]
     parts.append(_use(config))
     parts.append(_data(stages))

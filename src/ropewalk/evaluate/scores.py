@@ -19,7 +19,7 @@ from ropewalk.core.artifact import Artifact
 from ropewalk.core.errors import ConfigError, DataError
 from ropewalk.core.ledger import write_table
 from ropewalk.core.load import nearest
-from ropewalk.evaluate.intervals import Floats, Interval, by_cluster, ratio, wilson
+from ropewalk.evaluate.intervals import Floats, by_cluster, ratio, wilson
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ class Metric:
     unit: str
     items: int
     higher_is_better: bool
+    scale: Literal["ratio", "exp", "proportion"] = "ratio"
     baselines: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -68,6 +69,12 @@ class Pairs:
     clusters: tuple[str, ...]
     numerators: Floats
     denominators: Floats
+
+    def ordered(self, clusters: Sequence[str]) -> Pairs:
+        """The same in another order of the same clusters."""
+        places = {name: place for place, name in enumerate(self.clusters)}
+        where = [places[name] for name in clusters]
+        return Pairs(tuple(clusters), self.numerators[where], self.denominators[where])
 
 
 class Scores(Artifact, kind="Scores"):
@@ -115,6 +122,8 @@ def write_scores(folder: Path, results: Mapping[str, SuiteResult], seed: int) ->
         columns: dict[str, Any] = {"item": pa.array(result.items, pa.string()), "cluster": pa.array(result.clusters, pa.string())}
         metrics = []
         for measure in result.measures:
+            if not measure.denominators.sum() > 0:
+                raise DataError(f"{suite}/{measure.name}: there is nothing to measure in {len(result.items)} items")
             if not np.isfinite(measure.numerators).all():
                 bad = result.items[int(np.argmin(np.isfinite(measure.numerators)))]
                 raise DataError(f"{suite}/{measure.name}: item {bad!r} has no finite number", remedy="look at the model's training log")
@@ -138,12 +147,13 @@ def summarise(measure: Measure, clusters: Sequence[str], items: int, seed: int) 
     else:
         found = ratio(by_cluster(measure.numerators, clusters), by_cluster(measure.denominators, clusters), seed)
     if measure.scale == "exp":
-        found = Interval(_exp(found.value), _exp(found.low), _exp(found.high))
+        found = found.through(_exp)
     total = float(measure.denominators.sum())
     other = {name: float(numerators.sum()) / total for name, numerators in measure.baselines.items()}
     if measure.scale == "exp":
         other = {name: _exp(value) for name, value in other.items()}
-    return Metric(measure.name, found.value, found.low, found.high, measure.unit, items, measure.higher_is_better, other)
+    ends = (found.value, found.low, found.high)
+    return Metric(measure.name, *ends, measure.unit, items, measure.higher_is_better, measure.scale, other)
 
 
 def _exp(value: float) -> float:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ropewalk.core.errors import DataError
+from ropewalk.core.errors import DataError, NotFinite
 
 if TYPE_CHECKING:
     from ropewalk.data.tokenizer import Vocabulary
@@ -31,7 +31,7 @@ class Subject:
     def check(self, tokens: Tokens) -> None:
         """Raises DataError when the tokens were made by another tokenizer than the model's."""
         if tokens.facts.tokenizer_key != self.vocabulary.key:
-            raise DataError(f"{tokens.path}: encoded by another tokenizer than the model's", remedy="pack or render with the model's own")
+            raise DataError(f"{tokens.path}: encoded by another tokenizer than the model's", remedy="encode with the model's own")
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,8 @@ def token_losses(
             losses[window.sequence][window.first : window.stop] = found[window.first - window.start :]
         start += len(batch)
         advance(sum(window.stop - window.first for window in batch))
+    if bad := next((number for number, found in enumerate(losses) if not np.isfinite(found).all()), None):
+        raise NotFinite(f"the model gives no finite loss on item {bad + 1} of {len(sequences)}", remedy="look at its training log")
     return losses
 
 

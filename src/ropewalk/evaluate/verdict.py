@@ -33,10 +33,11 @@ class Verdict(Artifact, kind="Verdict"):
         return [finding["message"] for finding in self.facts["findings"] if not finding["passed"]]
 
 
-def write_verdict(folder: Path, name: str, findings: Sequence[Finding]) -> None:
+def write_verdict(folder: Path, name: str, findings: Sequence[Finding], model_key: str = "") -> None:
+    """`model_key` is the key of the model that was judged: only that one may be exported under this verdict."""
     passed = all(finding.passed for finding in findings)
     rows = [{key: _plain(value) for key, value in asdict(finding).items()} for finding in findings]
-    body = {"name": name, "passed": passed, "findings": rows}
+    body = {"name": name, "passed": passed, "model": model_key, "findings": rows}
     (folder / "verdict.json").write_text(json.dumps(body, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     lines = [f"# {name}: {'passed' if passed else 'failed'}", ""]
     lines += [f"- {'pass' if finding.passed else '**FAIL**'}: {finding.message}" for finding in findings]

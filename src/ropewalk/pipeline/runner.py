@@ -6,6 +6,7 @@ A gate that fails stops the stages behind it; the others go on, and GateFailed i
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ from typing import Any
 from ropewalk.core.artifact import Artifact, Manifest, beside, commit, write_durably
 from ropewalk.core.component import references
 from ropewalk.core.errors import ChangedRun, DataError, GateFailed
-from ropewalk.core.events import Listener
+from ropewalk.core.events import Event, Listener
 from ropewalk.core.identity import changes
 from ropewalk.core.ledger import account, read_ledger
 from ropewalk.core.lock import Lock
@@ -211,7 +212,7 @@ class _Runner:
                 shard_map=shard_map,
                 start_progress=self.progress,
                 upstream=self.upstream(planned.name),
-                listeners=self.listeners,
+                listeners=(self.timed(planned.name), *self.listeners),
             )
             facts = stage.make(context)
             account(facts.counts, planned.name)
@@ -237,6 +238,15 @@ class _Runner:
 
     def progress(self, title: str, total: float, unit: str) -> Progress:
         return Progress(title, total, unit, quiet=self.quiet)
+
+    def timed(self, stage: str) -> Listener:
+        """Writes what the clock says of each training event to the run's log; losses are in the stage's own."""
+
+        def heard(event: Event) -> None:
+            facts = {name: value for name, value in vars(event).items() if isinstance(value, int | float | str)}
+            self.folder.record(type(event).__name__, stage=stage, **{name: _plain(value) for name, value in facts.items()})
+
+        return heard
 
     def upstream(self, name: str) -> tuple[Artifact, ...]:
         needed = self.recipe.behind(name) - {name}
@@ -267,6 +277,11 @@ class _Runner:
             LOGGER.warning("%s: going on after a change: %s", planned.name, "; ".join(what))
             self.folder.record("changed", stage=planned.name, changes=what)
         write_durably(note, json.dumps({"key": identity.key, "safe_key": identity.safe_key, "parts": parts}).encode())
+
+
+def _plain(value: float | str) -> float | str:
+    """JSON has no NaN and no infinity."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _told(manifest: Manifest) -> str:

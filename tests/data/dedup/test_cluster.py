@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
+import json
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -190,3 +193,20 @@ def test_groups_number_shared_keys_of_all_bands_apart() -> None:
     assert groups[:, 0].tolist() == [0, -1, 0, 0, -1]
     assert groups[4, 1] == -1 and groups[0, 1] == groups[1, 1] and groups[2, 1] == groups[3, 1]
     assert len({0, int(groups[0, 1]), int(groups[2, 1])}) == 3
+
+
+def test_real_near_duplicates_are_found_at_several_thresholds(data_dir: Path) -> None:
+    """Copyright files of Debian packages: every pair's similarity is known, by Unicode words and Unicode lower case."""
+    folder = data_dir / "neardup" / "debian_copyright"
+    rows, truth = (
+        [json.loads(line) for line in gzip.decompress((folder / name).read_bytes()).decode().split("\n") if line]
+        for name in ("docs.jsonl.gz", "pairs_ge_0.4.jsonl.gz")
+    )
+    place = {row["id"]: number for number, row in enumerate(rows)}
+    for threshold in (0.5, 0.7, 0.8, 0.9):
+        found = deduplicate([row["text"] for row in rows], near=Near(threshold=threshold))
+        pairs = [(place[pair["a"]], place[pair["b"]]) for pair in truth if pair["jaccard_w5"] >= threshold]
+        gone = {int(document) for document in np.flatnonzero(~found.kept)}
+        assert len(pairs) > 100
+        assert sum(one in gone or other in gone for one, other in pairs) >= 0.98 * len(pairs)
+        assert len(gone & {document for pair in pairs for document in pair}) >= 0.98 * len(gone)

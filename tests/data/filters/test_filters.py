@@ -62,7 +62,7 @@ def test_no_documents_at_all(step: Step) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("be of the few", "min_words"),
+        ("of the hempen rope", "min_words"),
         (f"{WORDS} " * 20, "max_words"),
         ("a to of it is in on at by " * 10, "min_mean_word_length"),
         ("the incomprehensibilities of antidisestablishmentarianism " * 20, "max_mean_word_length"),

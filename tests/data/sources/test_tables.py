@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import datetime
+import datetime as dt
 import decimal
 import gzip
 from pathlib import Path
@@ -89,10 +89,10 @@ def test_parquet_cells_become_json(tmp_path: Path, read_all: Any) -> None:
     columns = {
         "id": ["007", "b"],
         "text": ["one", "two"],
-        "when": [datetime.datetime(2024, 1, 2, 3, 4), None],  # noqa: DTZ001
+        "when": [dt.datetime(2024, 1, 2, 3, 4), None],  # noqa: DTZ001
         "price": [decimal.Decimal("1.10"), None],
         "score": [float("nan"), float("inf")],
-        "took": [datetime.timedelta(seconds=90), None],
+        "took": [dt.timedelta(seconds=90), None],
         "blob": [b"\xff", None],
         "deep": [{"a": [1, 2]}, {"a": []}],
     }

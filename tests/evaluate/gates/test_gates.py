@@ -113,7 +113,7 @@ def test_the_card_tells_data_training_scores_and_verdict(tmp_path: Path) -> None
     train = Manifest("Model", stage="base", metrics={"steps": 100, "loss": 2.5, "parameters": 4_200_000})
     card = model_card("model", {"model_type": "qwen3", "vocab_size": 9}, [load, train], own.metrics, {"passed": True, "findings": []})
     for part in (
-        "license_name: MIT",
+        "mine (8 documents, MIT)",
         "Qwen3ForCausalLM",
         "| clean | 10 | 8 | 2 (short 2) |",
         "parameters 4.2M",

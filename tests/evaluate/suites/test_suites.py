@@ -67,7 +67,7 @@ def test_no_batch_size_or_packing_changes_bits_per_byte(
 def test_perplexity_by_hand_and_its_baselines(subject: Subject, make_store: Make) -> None:
     store = make_store()
     result = run(Perplexity(data="x"), subject, store)
-    held = [document for document in store.read("holdout")]
+    held = list(store.read("holdout"))
     assert list(result.items) == [document.id for document in held] and 5 < len(held) < 40
     short = next(i for i, document in enumerate(held) if len(document.tokens) <= 33)
     bits = plain(subject, held[short].tokens)[:-1].sum() / math.log(2)

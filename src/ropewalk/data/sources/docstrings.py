@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -52,7 +53,7 @@ def library_root() -> Path:
 
 
 def library_files(root: Path) -> list[tuple[str, Path]]:
-    """(public module name, file) of each module, sorted; tests and what is installed besides are left out."""
+    """(public module name, file) of each module, sorted, private ones last; tests and what is installed besides are left out."""
     found = []
     for folder, folders, files in os.walk(root):
         folders[:] = [name for name in folders if name.isidentifier() and name not in LEFT_OUT]
@@ -62,7 +63,7 @@ def library_files(root: Path) -> list[tuple[str, Path]]:
                 parts = path.relative_to(root).with_suffix("").parts
                 module = ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
                 found.append((PUBLIC.get(module, module), path))
-    return sorted(found)
+    return sorted(found, key=lambda item: (item[0].startswith("_"), item))
 
 
 @cache
@@ -76,13 +77,15 @@ def library_fingerprint() -> dict[str, str]:
 
 
 @cache
-def collected_docs() -> tuple[Entry, ...]:
-    """Every topic and every docstring over 80 characters, each once; 2 s of CPU the first time, then at once."""
+def collected_docs(limit: int | None = None) -> tuple[Entry, ...]:
+    """Topics and docstrings over 80 characters, each once, or the first `limit` of them; all take 2 s of CPU the first time."""
     root = library_root()
     seen: set[str] = set()
     ids: set[str] = set()
-    found = []
-    for entry in (*topics(topics_file(root)), *_docstrings(root)):
+    found: list[Entry] = []
+    for entry in chain(topics(topics_file(root)), _docstrings(root)):
+        if len(found) == limit:
+            break
         if entry.doc not in seen and entry.id not in ids:
             seen.add(entry.doc)
             ids.add(entry.id)

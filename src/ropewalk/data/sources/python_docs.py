@@ -39,5 +39,5 @@ class PythonDocs(Source, type="python_docs"):
 
     def read(self, shard: Shard) -> Iterator[Document | Rejected]:
         """Topics first, then module by module; a docstring that several places share comes once."""
-        for entry in collected_docs()[: self.limit]:
+        for entry in collected_docs(self.limit):
             yield Document(entry.id, entry.text, self.name, self.license, {"kind": entry.kind, "signature": entry.signature})

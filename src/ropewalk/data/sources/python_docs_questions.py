@@ -37,7 +37,7 @@ class PythonDocsQuestions(Source, type="python_docs_questions"):
     def records(self, shard: Shard) -> Iterator[Record | Rejected]:
         """`{"id": ..., "messages": [{"role": ..., "content": ...}, ...]}`; each answer comes once."""
         answers: set[str] = set()
-        for entry in collected_docs()[: self.limit]:
+        for entry in collected_docs(self.limit):
             messages = conversation(entry)
             if messages and messages[1]["content"] not in answers:
                 answers.add(messages[1]["content"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Self
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from ropewalk.core.errors import DataError
@@ -40,15 +41,19 @@ class Beats(Gate, type="beats"):
             other, name = open_ref(self.than).pairs(self.metric), self.than.target
         else:
             other, name = scores.pairs(self.metric, self.baseline or ""), str(self.baseline)
-        if own.clusters != other.clusters:
-            differing = len(set(own.clusters) ^ set(other.clusters))
+        if differing := len(set(own.clusters) ^ set(other.clusters)):
             raise DataError(f"{self.metric}: {name} answered other items ({differing} differ)", remedy="evaluate both on the same data")
-        sign = 1.0 if metric.higher_is_better else -1.0
-        found = difference((sign * own.numerators, own.denominators), (sign * other.numerators, other.denominators))
+        other = other.ordered(own.clusters)
+        change = np.exp if metric.scale == "exp" else np.positive
+        better, worse = (own, other) if metric.higher_is_better else (other, own)
+        found = difference(
+            (better.numerators, better.denominators),
+            (worse.numerators, worse.denominators),
+            change=lambda ratios: np.asarray(change(ratios)),
+        )
         passed = found.low > self.margin
         gap = "" if passed else f", off by {self.margin - found.low:.4f}"
-        theirs = float(other.numerators.sum() / other.denominators.sum())
-        ours = float(own.numerators.sum() / own.denominators.sum())
+        ours, theirs = (float(change(pairs.numerators.sum() / pairs.denominators.sum())) for pairs in (own, other))
         message = (
             f"{self.metric} is {ours:.4f}, {name}'s {theirs:.4f} on the same {metric.items} items: "
             f"better by {found.value:.4f} ({found.low:.4f} to {found.high:.4f}), must be more than {self.margin:g}{gap}"

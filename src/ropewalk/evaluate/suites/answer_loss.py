@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from ropewalk.evaluate.suites.suite import Suite
 
 class AnswerLoss(Suite, type="answer_loss"):
     """Loss over the trained tokens of rendered chats: nats a token, and bits a byte of the answers' text."""
+
+    measures: ClassVar[tuple[str, ...]] = ("nats_per_token", "bits_per_byte")
 
     data: Ref[Tokens]
     """Rendered chats with a held-out part."""

@@ -6,7 +6,7 @@ import gzip
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -33,6 +33,8 @@ class Question(Component):
 
 class MultipleChoice(Suite, type="multiple_choice"):
     """Accuracy by the sum of an answer's log-likelihood: raw, per character and per byte of the answer."""
+
+    measures: ClassVar[tuple[str, ...]] = ("accuracy", "accuracy_per_character", "accuracy_per_byte")
 
     path: Path | None = None
     """JSON lines {query, choices, gold}, plain or gz; give this or rows."""
@@ -89,10 +91,12 @@ class MultipleChoice(Suite, type="multiple_choice"):
 
 def _joined(subject: Subject, query: str, choice: str) -> tuple[Ids, int]:
     """BOS and the ids of query + choice, and how many of them are the choice's (those behind the query's own)."""
-    text = query + (choice if choice.startswith((" ", "\n")) or query.endswith((" ", "\n")) else f" {choice}")
+    bare = query.rstrip(" ")
+    choice = query[len(bare) :] + choice
+    query, text = bare, bare + (choice if choice.startswith((" ", "\n")) or bare.endswith("\n") else f" {choice}")
     before, whole = subject.vocabulary.encode([query, text])
     answer = len(whole) - len(before)
-    if answer <= 0:
+    if answer <= 0 or not choice.strip():
         raise DataError(f"multiple_choice: the choice {choice!r} adds no token to its question", remedy="leave out empty choices")
     return np.concatenate([[subject.vocabulary.bos_id], whole]), answer
 
@@ -109,10 +113,11 @@ def _there(path: Path) -> Path:
 
 def _read(path: Path) -> list[Question]:
     opened = gzip.open if path.suffix == ".gz" else open
-    found, number = [], 1
+    found, number = [], 0
     try:
         with opened(_there(path), "rt", encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
+            for line in file:
+                number += 1
                 if line.strip():
                     row = json.loads(line)
                     found.append(Question.model_validate({name: row[name] for name in ("query", "choices", "gold")}))

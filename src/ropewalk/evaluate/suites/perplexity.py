@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -25,6 +25,8 @@ class Perplexity(Suite, type="perplexity"):
 
     The text's tokens count, the end of the document doesn't: byte models don't predict it either.
     """
+
+    measures: ClassVar[tuple[str, ...]] = ("bits_per_byte", "nats_per_token", "perplexity")
 
     data: Ref[Tokens]
     """Packed documents with a held-out part."""

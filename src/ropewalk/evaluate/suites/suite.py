@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
+
+from pydantic import Field
 
 from ropewalk.core.artifact import Artifact
 from ropewalk.core.component import Component
@@ -17,8 +19,11 @@ A = TypeVar("A", bound=Artifact)
 class Suite(Component, family="suite", folders=("ropewalk.evaluate.suites",)):
     """Measures one thing."""
 
-    name: str = ""
+    name: str = Field(default="", pattern=r"^([A-Za-z0-9][A-Za-z0-9_-]{0,63})?$")
     """What the metrics are filed under; the type when left out."""
+
+    measures: ClassVar[tuple[str, ...]] = ()
+    """The names of its metrics."""
 
     def run(self, subject: Subject, open_ref: Callable[[Ref[Any]], Any], advance: Callable[[int], None]) -> SuiteResult:
         """The items' numbers; `advance(n)` says that n more positions were scored."""

@@ -50,8 +50,8 @@ class Dedup(Stage, type="dedup"):
         shards = context.open(self.input).shards()
         bands = self.near.banding() if self.near else None
         if self.near and bands:
-            found = ", ".join(f"{100 * bands.chance(jaccard):.1f}% at {jaccard}" for jaccard in (0.5, 0.7, 0.8, 0.9))
-            context.log.info("%s: %d bands of %d values: pairs compared by Jaccard: %s", context.name, bands.count, bands.rows, found)
+            found = ", ".join(f"{100 * bands.chance(jaccard):.1f}% at Jaccard {jaccard}" for jaccard in (0.5, 0.7, 0.8, 0.9))
+            context.log.info("%s: %d bands of %d values compare of all pairs %s", context.name, bands.count, bands.rows, found)
         sketches = self.sketched(context, shards, bands)
         starts = np.cumsum([0, *(len(part) for part in sketches)])
         if not starts[-1]:

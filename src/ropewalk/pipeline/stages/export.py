@@ -30,6 +30,11 @@ class Export(Stage, type="export"):
         verdict = context.open(self.verdict) if isinstance(self.verdict, Ref) else None
         if verdict is not None and not verdict.passed:
             raise GateFailed(f"{context.name}: not exported: " + "; ".join(verdict.failures))
+        if verdict is not None and verdict.facts["model"] != model.key:
+            raise GateFailed(
+                f"{context.name}: the verdict judged another model ({verdict.facts['model'] or 'none'}) than the one to export ({model.key})",
+                remedy="evaluate and judge the model that is exported",
+            )
         for path in sorted(model.path.iterdir()):
             if path.is_file() and path.name != MANIFEST:
                 shutil.copyfile(path, context.out / path.name)
