@@ -25,7 +25,8 @@ from ropewalk.data.sources.found import FoundFile, content_hash, fault, find_fil
 from ropewalk.data.sources.opener import CorruptFile
 from ropewalk.data.sources.source import Record, Source
 
-PIECE_BYTES = 64 << 20  # a shard's worth of input: small files are read together, large ones in pieces where the format allows
+PIECE_BYTES = 32 << 20  # a shard's worth of text: small files are read together, large ones in pieces where the format allows
+PACKED = 4  # bytes of text in a byte of gz or zst, roughly
 SHARD_FILES = 1000
 CORRUPT = "corrupt_file"
 """The reason of the one rejected entry that stands for what could not be read of a file."""
@@ -76,7 +77,7 @@ class FileSource(Source):
 
     def pieces(self, file: FoundFile) -> list[Piece]:
         """How a file is cut; whole, unless a format knows better."""
-        return [Piece(file, size_bytes=file_size(file))]
+        return [Piece(file, text_size(file))]
 
     def fields(self) -> Fields:
         """Where text and id stand in a record."""
@@ -105,7 +106,7 @@ class FileSource(Source):
         return {"files": len(files), "bytes": sum(map(file_size, files)), "hash": digest(facts)}
 
     def shards(self) -> list[Shard]:
-        """Pieces of some 64 MiB; says which files are empty, and what format each has where that was to be found out."""
+        """Pieces of some 32 MiB; says which files are empty, and what format each has where that was to be found out."""
         files = self.found()
         empty = [file.name for file in files if not fault(file.path) and file_size(file) == 0]
         if empty:
@@ -185,6 +186,11 @@ def _lines_before(path: Path, offset: int) -> int:
 def file_size(file: FoundFile) -> int:
     """A file's size on disk; 0 for what can't be read."""
     return 0 if fault(file.path) else file.path.stat().st_size
+
+
+def text_size(file: FoundFile) -> int:
+    """A file's size, as a guess of the size unpacked where its name says that it is packed."""
+    return file_size(file) * (PACKED if file.path.suffix in (".gz", ".zst") else 1)
 
 
 def _bundled(pieces: Sequence[Piece]) -> list[Shard]:

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 from ropewalk.core.errors import DataError
 from ropewalk.data.records import Rejected
 from ropewalk.data.sources.fields import BadRecord
-from ropewalk.data.sources.file_source import PIECE_BYTES, Parsed, Piece, RecordFiles, file_size, rejected
+from ropewalk.data.sources.file_source import PIECE_BYTES, Parsed, Piece, RecordFiles, file_size, rejected, text_size
 from ropewalk.data.sources.found import FoundFile
 from ropewalk.data.sources.json_text import JsonReader
 from ropewalk.data.sources.opener import compression_of, opened
@@ -26,10 +26,10 @@ class Jsonl(RecordFiles, type="jsonl"):
     """NaN and Infinity, which are not JSON: the record is bad, or null stands in their place."""
 
     def pieces(self, file: FoundFile) -> list[Piece]:
-        """Parts of 64 MiB of a plain file; a packed one is whole."""
+        """Parts of 32 MiB of a plain file; a packed one is whole."""
         size = file_size(file)
         if size <= PIECE_BYTES or compression_of(file.path):
-            return [Piece(file, size)]
+            return [Piece(file, text_size(file))]
         starts = range(0, size, PIECE_BYTES)
         return [Piece(file, min(PIECE_BYTES, size - start), start, start + PIECE_BYTES) for start in starts]
 

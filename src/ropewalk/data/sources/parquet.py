@@ -29,7 +29,7 @@ class Parquet(RecordFiles, type="parquet"):
     suffixes: ClassVar[tuple[str, ...]] = (".parquet",)
 
     def pieces(self, file: FoundFile) -> list[Piece]:
-        """Row groups of some 64 MiB together."""
+        """Row groups of some 32 MiB together."""
         size = file_size(file)
         if size <= PIECE_BYTES:
             return [Piece(file, size)]
