@@ -203,9 +203,9 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def sweep(folder: Path, older_than_seconds: float = 0.0) -> None:
+def sweep(folder: Path, older_than_seconds: float = 0.0, names: str = ".tmp-*") -> None:
     """Remove temporary folders and files that a killed process left."""
-    for path in folder.glob(".tmp-*"):
+    for path in folder.glob(names):
         if time.time() - path.stat().st_mtime >= older_than_seconds:
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -34,10 +35,13 @@ class Store:
         place = self.place(kind.kind, key)
         return kind.open(place) if (place / MANIFEST).is_file() else None
 
-    def making(self, kind: str, key: str) -> Lock:
-        """The lock under which a key is made; a second process waits here and then finds it finished."""
-        sweep(self.root / kind, STALE_SECONDS)
-        return Lock(self.root / ".locks" / f"{kind}-{key}", f"{kind} {key}", wait=True)
+    @contextmanager
+    def making(self, kind: str, key: str) -> Iterator[None]:
+        """Held while a key is made; a second process waits here and then finds it finished. A killed owner's traces go."""
+        with Lock(self.root / ".locks" / f"{kind}-{key}", f"{kind} {key}", wait=True):
+            sweep(self.root / kind, STALE_SECONDS)
+            sweep(self.root / kind, names=f".tmp-{key}-*")
+            yield
 
     def places(self) -> Iterator[Path]:
         """Every finished artifact's folder, sorted."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ropewalk.core.artifact import Artifact, Manifest, beside, commit, write_durably
+from ropewalk.core.artifact import Artifact, Manifest, beside, commit, sweep, write_durably
 from ropewalk.core.component import references
 from ropewalk.core.errors import ChangedRun, DataError, GateFailed
 from ropewalk.core.events import Event, Listener
@@ -84,6 +84,8 @@ def run_recipe(
     with ExitStack() as stack:
         stack.enter_context(Lock(folder.path / "lock", f"run {recipe.name!r} ({folder.path})"))
         stack.enter_context(LogFile(folder.path / "run.log"))
+        sweep(folder.path)
+        sweep(folder.path / "stages")
         runner = _Runner(plan, folder, restart, accept_changes, quiet, tuple(listeners))
         runner.run()
     return Run(recipe, plan, folder)

@@ -122,7 +122,7 @@ def train(
             request = StopRequest(received.name)
         ending = last or bool(state.stopped) or request is not None
         if ending or best or state.step % plan.save_every == 0:
-            _save(state, save, tell, must=ending)
+            _save(state, save, tell, must=ending or best)
         if request is not None:
             tell(Ended(state.step, request.reason, state.metrics))
             message = f"stopped by {request.reason} after step {state.step} of {plan.total_steps}, which is saved; run again to go on"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import unicodedata
 from typing import Any
 
@@ -54,6 +55,13 @@ def test_twice_is_once(text: str, form: Any, blank: Any) -> None:
     assert step.normalised(once) == once
     assert form == "none" or unicodedata.is_normalized(form, once)
     assert not set(once) & set("\r\v\f\x85\u2028\u00a0\u200b\ufeff\x00") and once == once.rstrip()
+
+
+@pytest.mark.parametrize("unit", ["\t", " ", "\n", "\r", "x \n", "\u00a0", "e\u0301", "\u200b"])
+def test_time_grows_with_the_text_only(unit: str) -> None:
+    begun = time.process_time()
+    Normalise().normalised(unit * 200_000 + "x")
+    assert time.process_time() - begun < 1
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFKC"])

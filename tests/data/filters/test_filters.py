@@ -81,6 +81,11 @@ def test_each_gopher_rule_by_itself(text: str, reason: str) -> None:
     assert failed(Gopher(**{"max_words": 200, **off}), text) == []
 
 
+def test_bold_words_and_dialogue_are_no_bullets() -> None:
+    text = f"**Mrs.** {WORDS}\n-{WORDS}\n\u2014 {WORDS}\n  * {WORDS}\n-\n\u2022{WORDS}"
+    assert scores(Gopher(), text)["max_bullet_lines_ratio"] == 3 / 6
+
+
 def test_stop_words_are_found_beside_punctuation_and_in_capitals() -> None:
     assert scores(Gopher(), 'The end, "of" (to) BE. that?')["min_stop_words"] == 5
 

@@ -15,7 +15,7 @@ _SPACES = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
 # Control characters other than tab and line feed; soft hyphen, zero-width space, word joiner, byte order mark;
 # marks of text direction and of interlinear notes. The zero-width joiners stay: emoji and many scripts need them.
 _INVISIBLE = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
-_LINE_TAILS = re.compile(r"[ \t]+(?=\n|\Z)")
+_LINE_TAILS = re.compile(r"(?<![ \t])[ \t]++(?=\n|\Z)")  # each run is tried once, from its beginning
 _ODD = re.compile("[^\t\n -~]")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from pydantic import Field
@@ -11,7 +12,7 @@ from ropewalk.data.filters.words import lines_of, share
 from ropewalk.data.steps import Batch, Change, Rule, Step, judge
 
 Share = Annotated[float, Field(ge=0)]
-BULLETS = ("•", "-", "*", "‣", "\u2013", "\u2014", "◦", "●", "▪")
+_BULLET = re.compile(r"[•‣◦●▪]|[-*](?:\s|$)")  # `**Mrs. Cheveley:**` and a dialogue's dash are no bullets
 
 
 class Gopher(Step, type="gopher"):
@@ -30,7 +31,7 @@ class Gopher(Step, type="gopher"):
     max_ellipsis_ratio: Share | None = 0.1
     """Most ellipses (`...` or `…`) a word."""
     max_bullet_lines_ratio: Share | None = 0.9
-    """Largest share of lines that begin with a bullet or a dash."""
+    """Largest share of lines that begin with a bullet."""
     max_ellipsis_lines_ratio: Share | None = 0.3
     """Largest share of lines that end with an ellipsis."""
     min_alpha_words_ratio: Share = 0.8
@@ -67,7 +68,7 @@ class Gopher(Step, type="gopher"):
             share(sum(map(len, words)), number),
             share(text.count("#"), number),
             share(text.count("...") + text.count("…"), number),
-            share(sum(line.startswith(BULLETS) for line in lines), len(lines)),
+            share(sum(_BULLET.match(line) is not None for line in lines), len(lines)),
             share(sum(line.endswith(("...", "…")) for line in lines), len(lines)),
             share(sum(any(map(str.isalpha, word)) for word in words), number),
             len(lowered.intersection(self.stop_words)),

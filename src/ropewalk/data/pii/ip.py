@@ -6,8 +6,9 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
-# Neither part of a longer number, word or version (1.2.3.4.5), nor before more digits; a port, a slash or a full stop may follow.
-_V4 = re.compile(r"(?<![\w.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?!\w)(?!\.\w)")
+# Neither part of a longer number, word or version (1.2.3.4.5, novas-3.1.1.3), nor before more digits, nor the number of a heading
+# ("8.5.1.4. Special values" on a line of its own); a port, a slash or a full stop may follow.
+_V4 = re.compile(r"(?<![\w.])(?<![A-Za-z]-)(?!(?<=\n)[0-9.]{7,15}\.[ \xa0]+\S)(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?!\w)(?!\.\w)")
 _V6 = re.compile(r"(?<![\w:.])[0-9A-Fa-f]{1,4}:[0-9A-Fa-f:]{2,34}(?![\w:])(?!\.\w)")
 _GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")  # all that is given out; `a::b` and `::1` are none of it
 
