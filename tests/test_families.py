@@ -16,11 +16,13 @@ from pydantic import Field, ValidationError
 from ropewalk.core.component import Component, as_tree, lookup
 from ropewalk.core.load import read_text
 from ropewalk.pipeline.families import all_families
+from ropewalk.pipeline.recipe import schema
 
 MINIMUM: dict[tuple[str, str], dict[str, Any]] = {
     ("gate", "at_least"): {"metric": "perplexity/bits_per_byte", "value": 2},
     ("gate", "at_most"): {"metric": "perplexity/bits_per_byte", "value": 2.4},
-    ("gate", "beats"): {"metric": "perplexity/bits_per_byte"},
+    ("gate", "beats"): {"metric": "perplexity/bits_per_byte", "baseline": "byte_trigram"},
+    **{("source", name): {"path": "/data/a"} for name in ("csv", "files", "json", "jsonl", "parquet", "text")},
     ("stage", "clean"): {"input": "raw", "steps": ["normalise"]},
     ("stage", "dedup"): {"input": "clean"},
     ("stage", "evaluate"): {"model": "sft", "suites": [{"type": "perplexity", "data": "packed"}]},
@@ -29,6 +31,7 @@ MINIMUM: dict[tuple[str, str], dict[str, Any]] = {
     ("stage", "gate"): {"scores": "scores", "checks": [{"type": "at_most", "metric": "perplexity/bits_per_byte", "value": 2.4}]},
     ("stage", "load"): {"source": "python_docs"},
     ("stage", "pack"): {"input": "unique", "tokenizer": "vocab", "length": 256},
+    ("stage", "render"): {"input": "chats", "tokenizer": "vocab", "length": 256},
     ("stage", "tokenizer"): {"input": "unique"},
     ("stage", "train"): {"data": "packed", "model": "gpt", "budget": {"steps": 10}},
     ("suite", "answer_loss"): {"data": "turns"},
@@ -99,7 +102,10 @@ def test_a_member_and_its_fields_say_what_they_are(family: str, tag: str, member
     assert own.strip(), f"{member.__name__} has no docstring"
     silent = [name for name, field in member.model_fields.items() if not (field.description or "").strip()]
     assert not silent, f"{member.__name__}: no docstring below {', '.join(silent)}"
-    assert member.model_json_schema()["properties"].keys() == {"type", *member.model_fields}
+    whole = schema()["$defs"]
+    place = 1 + sorted(all_families()[family].members).index(tag)  # behind the bare names
+    found = whole[whole[f"family.{family}"]["anyOf"][place]["$ref"].removeprefix("#/$defs/")]
+    assert found["properties"].keys() == {"type", *(field.alias or name for name, field in member.model_fields.items())}
 
 
 @each_member

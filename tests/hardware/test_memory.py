@@ -16,6 +16,6 @@ def test_parts_are_even_and_fit(device: str) -> None:
             assert size == 1 or size * length <= POSITIONS_AT_ONCE.get(device.split(":")[0], POSITIONS_AT_ONCE["cpu"])
 
 
-def test_48_sequences_become_two_halves_on_a_cpu() -> None:
-    assert default_micro_batch(48, 256, "cpu") == 24
-    assert default_micro_batch(33, 256, "cpu") == 17
+def test_24_sequences_become_two_halves_on_a_cpu() -> None:
+    assert default_micro_batch(24, 256, "cpu") == 12
+    assert default_micro_batch(33, 256, "cpu") == 11

@@ -46,7 +46,7 @@ def main(recipe: str, folder: Path, kills: int, seconds: float, seed: int) -> in
         time.sleep(draw.uniform(0.02, seconds))
         os.kill(child, signal.SIGKILL)
         killed += os.waitpid(child, 0)[1] == signal.SIGKILL
-    print(f"{killed} of {kills} children were killed while they ran")
+    sys.stdout.write(f"{killed} of {kills} children were killed while they ran\n")
     return os.waitstatus_to_exitcode(os.waitpid(attempt(recipe, folder), 0)[1])
 
 

@@ -188,7 +188,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_bytes(tmp_path: Path) ->
     for number in range(KILL_ROUNDS):
         folder = tmp_path / f"round{number}"
         said = run(folder, KILLS_A_ROUND, seconds / 2, seed + number)
-        print(f"seed {seed + number}: {said}")
+        sys.stdout.write(f"seed {seed + number}: {said}")
         assert files_in(folder) == expected, f"seed {seed + number}: other bytes"
         assert not list(folder.rglob(".tmp-*")) and not (folder / "runs/tiny/work").exists()
 

@@ -12,13 +12,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ropewalk.core.events import Ended, StepEnded
+from ropewalk.core.events import Ended, Event, StepEnded
 from ropewalk.data.loader import Loader
 from ropewalk.optim.adamw import AdamW
 from ropewalk.optim.schedules import Constant, Cosine, Linear, WarmupStableDecay
 from ropewalk.tasks.sft import SupervisedFineTuning
 from ropewalk.train.settings import Budget
-from training_kit import PLAIN, Run, grabbing, make_state, make_tokens, plan
+from training_kit import PLAIN, Run, grabbing, make_state, make_tokens, plan, weights
 
 UNEVEN = [1, 1, 1, 1, 30, 30, 30, 30]
 
@@ -159,6 +159,32 @@ def test_the_average_follows_the_weights(tmp_path: Path) -> None:
     assert state.average is not None
     torch.testing.assert_close(state.average[name], expected)
     assert not torch.equal(state.average[name], course[-1])
+
+
+def test_evaluation_sees_the_average_without_dropout_and_leaves_no_trace(tmp_path: Path) -> None:
+    loader = Loader(make_tokens(tmp_path / "tokens", [20] * 8, 19), "train", 2, seed=4)
+    states, seen = [make_state(average=True) for _ in range(2)], []
+
+    def evaluate() -> dict[str, float]:
+        model = states[0].model
+        assert not any(module.training for module in model.modules())
+        seen.append({name: parameter.detach().clone() for name, parameter in model.named_parameters()})
+        return {"holdout_loss": 1.0}
+
+    averages = []
+
+    def listen(event: Event) -> None:
+        assert states[0].average is not None
+        if isinstance(event, StepEnded):
+            averages.append({name: tensor.clone() for name, tensor in states[0].average.items()})
+
+    chosen = plan(3, average_decay=0.5, evaluate_every=1)
+    Run(tmp_path / "a").go(states[0], loader, chosen, evaluate=evaluate, listener=listen)
+    Run(tmp_path / "b").go(states[1], loader, plan(3, average_decay=0.5))
+    assert weights(states[0]) == weights(states[1])
+    assert len(seen) == 3
+    for looked, average in zip(seen, averages, strict=True):
+        assert all(torch.equal(looked[name], average[name]) for name in average)
 
 
 def test_bf16_products_leave_fp32_weights_and_nearly_the_same_loss(tmp_path: Path) -> None:

@@ -108,7 +108,9 @@ def encode_pieces(pieces: list[Piece], vocabulary: Vocabulary) -> tuple[NDArray[
             until = np.cumsum(wanted)
             starts = [0, *ends[:-1]]
             ids.append(found)
-            trained.append(np.array([until[max(end, start + 1)] > until[start] for start, end in zip(starts, ends, strict=True)], np.bool_))
+            trained.append(
+                np.array([until[end] > until[min(start, max(end - 1, 0))] for start, end in zip(starts, ends, strict=True)], np.bool_)
+            )
         run.clear()
 
     for piece in pieces:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ropewalk.core.artifact import Artifact
-from ropewalk.core.ledger import write_table
 from ropewalk.core.shards import Shard
 from ropewalk.data.records import Document
 
@@ -52,7 +51,13 @@ def read_documents(path: Path) -> pa.Table:
 
 
 def write_documents(table: pa.Table, path: Path) -> None:
-    write_table(table.select(schema().names).cast(schema()), path)
+    """Parquet (zstd); only columns that repeat get a dictionary, and texts no statistics: both would copy long texts."""
+    import pyarrow.parquet as pq
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = table.select(schema().names).cast(schema()).replace_schema_metadata(None)
+    repeating = ["source", "license"]
+    pq.write_table(rows, path, compression="zstd", row_group_size=16384, use_dictionary=repeating, write_statistics=["id"])
 
 
 def to_documents(table: pa.Table) -> Iterator[Document]:

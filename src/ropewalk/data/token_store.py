@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -76,8 +77,11 @@ class Layout:
     seed: int
 
 
-def join_shards(out: Path, vocabulary: Vocabulary, layout: Layout) -> dict[str, Any]:
-    """Join `encoded/*` to a store, copy the tokenizer, plan both splits; returns what to report."""
+def join_shards(out: Path, vocabulary: Vocabulary, layout: Layout, chat_template: str = "") -> dict[str, Any]:
+    """Join `encoded/*` to a store, copy the tokenizer, plan both splits; returns what to report.
+
+    `chat_template` (Jinja) replaces the tokenizer's own, so that a model trained on this is prompted in the same way.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -99,9 +103,10 @@ def join_shards(out: Path, vocabulary: Vocabulary, layout: Layout) -> dict[str, 
     for split in SPLITS:
         chosen = np.array([place == split for place in splits], np.bool_)
         report.update(_plan_split(out / split, split, offsets[chosen], lengths[chosen], layout, mask))
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        (out / "tokenizer").mkdir(exist_ok=True)
-        shutil.copyfile(vocabulary.folder / name, out / "tokenizer" / name)
+    (out / "tokenizer").mkdir()
+    shutil.copyfile(vocabulary.folder / "tokenizer.json", out / "tokenizer" / "tokenizer.json")
+    names = {**vocabulary.names, **({"chat_template": chat_template} if chat_template else {})}
+    (out / "tokenizer" / "tokenizer_config.json").write_text(json.dumps(names, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     kind = "uint16" if id_type(vocabulary.size) is np.uint16 else "uint32"
     ends = (vocabulary.bos_id, vocabulary.eos_id, vocabulary.pad_id)
     TokenFacts(kind, vocabulary.size, layout.length, *ends, vocabulary.key, layout.packing, layout.attend).write(out)  # type: ignore[arg-type]

@@ -51,27 +51,32 @@ class Vocabulary:
         self.engine.no_truncation()
         self.folder = folder
 
-    @property
+    @cached_property
     def size(self) -> int:
-        """Number of ids, control tokens included."""
-        return self.engine.get_vocab_size()
+        """The highest id and one: ids need not be without gaps."""
+        return max(self.engine.get_vocab().values(), default=-1) + 1
 
     @cached_property
     def key(self) -> str:
         """Hash of tokenizer.json: equal for equal tokenizers wherever they lie."""
         return hash_file(self.folder / "tokenizer.json")
 
+    def _named(self, role: str) -> str:
+        """The control token of a role; older folders write `{"content": "<s>", …}` for `"<s>"`."""
+        found = self.names.get(f"{role}_token")
+        return str(found["content"] if isinstance(found, dict) else found or "")
+
     @property
     def bos_id(self) -> int:
-        return self.control(self.names.get("bos_token") or self.names["eos_token"])
+        return self.control(self._named("bos") or self._named("eos"))
 
     @property
     def eos_id(self) -> int:
-        return self.control(self.names["eos_token"])
+        return self.control(self._named("eos"))
 
     @property
     def pad_id(self) -> int:
-        return self.control(self.names.get("pad_token") or self.names["eos_token"])
+        return self.control(self._named("pad") or self._named("eos"))
 
     @cached_property
     def controls(self) -> dict[str, int]:

@@ -49,8 +49,8 @@ def token_losses(
 ) -> list[NDArray[np.float32]]:
     """For each sequence of m ids the loss of ids 1 to m-1 in nats.
 
-    Sequences longer than `length` positions (or the model's context) are read in windows that overlap by half, so that each loss has at least
-    half a window of context. Windows are batched by size and padded at the end, which changes no loss.
+    Sequences longer than `length` positions (or the model's context) are read in windows that overlap by half, so that
+    each loss has at least half a window of context. Windows are batched by size and padded at the end, which changes no loss.
     """
     length = min(length, subject.module.shape.context)
     windows = [window for number, ids in enumerate(sequences) for window in _windows(number, len(ids) - 1, length)]

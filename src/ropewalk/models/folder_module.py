@@ -17,6 +17,7 @@ from ropewalk.models.names import config_of, inward, outward, shape_of
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
+ENDS_OF_TURN = ("<|im_end|>", "<|eot_id|>", "<end_of_turn>")
 _IGNORED = ("attn.bias", "attn.masked_bias", "rotary_emb.inv_freq", "lm_head.weight")
 
 
@@ -26,7 +27,9 @@ def save_model(folder: Path, module: Decoder, tokenizer_folder: Path | None) -> 
     special = _special(tokenizer_folder)
     config = config_of(module.shape, module.vocab_size, special)
     (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    ends = {name: value for name, value in special.items() if value is not None}
+    ends: dict[str, int | list[int]] = {name: value for name, value in special.items() if value is not None}
+    if stops := _stops(tokenizer_folder):
+        ends["eos_token_id"] = stops
     (folder / "generation_config.json").write_text(json.dumps(ends, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
     save_file(outward(module.shape, weights), folder / WEIGHTS, {"format": "pt"})
@@ -86,6 +89,19 @@ def _prefixed(weights: dict[str, Tensor], family: str) -> dict[str, Tensor]:
     if family == "gpt2" and not any(name.startswith("transformer.") for name in weights):
         return {name if name.startswith("lm_head") else f"transformer.{name}": tensor for name, tensor in weights.items()}
     return weights
+
+
+def _stops(folder: Path | None) -> list[int]:
+    """Every control token that ends a text or, in the tokenizer's chat template, a turn; empty when there is one at most."""
+    if folder is None or not (folder / "tokenizer_config.json").is_file():
+        return []
+    names = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    added = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8")).get("added_tokens", [])
+    template, end = str(names.get("chat_template") or ""), names.get("eos_token")
+    found = [
+        token["id"] for token in added if token["content"] == end or (token["content"] in ENDS_OF_TURN and token["content"] in template)
+    ]
+    return found if len(found) > 1 else []
 
 
 def _special(folder: Path | None) -> dict[str, int | None]:

@@ -22,7 +22,7 @@ class RMSNorm(nn.Module):
         self.epsilon = epsilon
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x, (x.size(-1),), self.weight, self.epsilon)
+        return F.rms_norm(x, (x.size(-1),), self.weight.to(x.dtype), self.epsilon)
 
 
 def _norm(shape: Shape) -> nn.Module:

@@ -152,6 +152,8 @@ class _Runner:
             LOGGER.warning("%s: %s", planned.name, error.message)
         except BaseException as error:
             facts["status"] = "failed"
+            if isinstance(error, DataError) and (self.folder.work(planned.name) / "shards").is_dir():
+                self.folder.drop_work(planned.name)  # the mend will change the stage or its data: nothing fits then
             self.folder.record("stage_failed", stage=planned.name, error=f"{type(error).__name__}: {error}")
             LOGGER.debug("stage %s failed", planned.name, exc_info=error)
             raise

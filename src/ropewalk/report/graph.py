@@ -50,7 +50,7 @@ def stage_graph(edges: Mapping[str, Sequence[str]], states: Mapping[str, str], n
         )
     width = (max(columns) + 1) * (BOX_WIDTH + GAP_X) - GAP_X + 4
     height = tallest * (BOX_HEIGHT + GAP_Y) - GAP_Y + 4
-    head = f'<svg class="graph" style="min-width:{width * 0.72:.0f}px" viewBox="0 0 {width} {height}" role="img" aria-label="the stages">'
+    head = f'<svg class="graph" style="min-width:{width * 0.66:.0f}px" viewBox="0 0 {width} {height}" role="img" aria-label="the stages">'
     return head + "".join(parts) + "</svg>"
 
 

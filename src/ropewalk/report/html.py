@@ -1,47 +1,80 @@
-"""report.html: one self-contained page a run, made from what the run's folder and its artifacts' manifests say."""
+"""report.html: one self-contained page a run, made from what the run's folder and its artifacts say. No script, no network."""
 
 from __future__ import annotations
 
-import json
-from html import escape
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from ropewalk.core.artifact import Manifest, write_durably
+from ropewalk.core.artifact import write_durably
 from ropewalk.core.errors import DataError
+from ropewalk.core.units import show_seconds
+from ropewalk.report.costs import environment, reproduce, stages
+from ropewalk.report.distributions import score_histograms, token_lengths
+from ropewalk.report.evaluation import evaluation, gates
+from ropewalk.report.facts import RunFacts, gather
+from ropewalk.report.funnel import funnel
+from ropewalk.report.graph import stage_graph
+from ropewalk.report.markup import section, text, visible
+from ropewalk.report.preview import previews
+from ropewalk.report.story import banner, remarkable, started, tiles
+from ropewalk.report.training import training
 
-STYLE = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}table{border-collapse:collapse}td,th{padding:.2rem .8rem;text-align:left;border-bottom:1px solid #8884;vertical-align:top}"
+SECTIONS: tuple[tuple[str, str, Callable[[RunFacts], str]], ...] = (
+    ("gates", "Gates", gates),
+    ("graph", "Stages", lambda facts: _graph(facts)),
+    ("funnel", "Data", funnel),
+    ("scores", "Filters", score_histograms),
+    ("lengths", "Lengths", token_lengths),
+    ("mask", "Mask", previews),
+    ("training", "Training", training),
+    ("evaluation", "Evaluation", evaluation),
+    ("stages", "Costs", stages),
+    ("environment", "Environment", environment),
+    ("again", "Reproduce", reproduce),
+)
 
 
 def write_report(run: Path) -> Path:
     """Render the run's report beside its status; raises DataError when the folder holds no run."""
-    try:
-        status = json.loads((run / "run.json").read_bytes())
-    except (OSError, ValueError) as error:
-        raise DataError(f"{run / 'run.json'}: can't be read: {error}") from None
-    rows, parts = [], []
-    for name, facts in status["stages"].items():
-        cost = facts.get("cost", {})
-        rows.append(_row(name, facts["type"], facts["status"], f"{cost.get('seconds', 0):.1f} s"))
-        manifest = _manifest(run / "stages" / name)
-        if manifest:
-            parts.append(f"<h2>{escape(name)}</h2>" + _facts({**manifest.counts, **manifest.metrics}))
-    page = f"<!doctype html><meta charset=utf-8><title>{escape(status['name'])}</title><style>{STYLE}</style><h1>{escape(status['name'])}</h1><p>{escape(status['status'])}<table>{''.join(rows)}</table>{''.join(parts)}"
     place = run / "report.html"
-    write_durably(place, page.encode())
+    write_durably(place, page(gather(run)).encode("utf-8", "replace"))
     return place
 
 
-def _manifest(folder: Path) -> Manifest | None:
+def page(facts: RunFacts) -> str:
+    """The whole page."""
+    parts = [(anchor, title, _guarded(anchor, title, part, facts)) for anchor, title, part in SECTIONS]
+    links = "".join(f'<a href="#{anchor}">{title}</a>' for anchor, title, body in parts if body)
+    style = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
+    name = text(facts.name)
+    head = f'<header><p class="kind">ropewalk report · {started(facts)}</p><h1>{name}</h1>{banner(facts)}{tiles(facts)}{remarkable(facts)}</header>'
+    policy = "default-src 'none'; style-src 'unsafe-inline'"
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}"><meta name="color-scheme" content="light dark">'
+        f"<title>{name} · ropewalk</title><style>{style}</style></head><body>{head}<nav>{links}</nav>"
+        f"<main>{''.join(body for _, _, body in parts)}</main><footer>Made by ropewalk from {text(facts.where)}.</footer></body></html>\n"
+    )
+
+
+def _guarded(anchor: str, title: str, part: Callable[[RunFacts], str], facts: RunFacts) -> str:
+    """A section whose files are damaged says so, and the page goes on."""
     try:
-        return Manifest.read(folder)
-    except DataError:
-        return None
+        return part(facts)
+    except (DataError, OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        return section(anchor, title, f'<p class="damaged">This part could not be read: {text(error, 400)}</p>')
 
 
-def _row(*cells: str) -> str:
-    return "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
-
-
-def _facts(facts: dict[str, Any]) -> str:
-    return "<table>" + "".join(_row(str(name), json.dumps(value, ensure_ascii=False)) for name, value in facts.items()) + "</table>"
+def _graph(facts: RunFacts) -> str:
+    if not facts.stages:
+        return ""
+    shown = {name: visible(name) for name in facts.stages}
+    edges = {shown[name]: [shown[other] for other in others] for name, others in facts.edges.items()}
+    states = {shown[name]: stage.status for name, stage in facts.stages.items()}
+    notes = {
+        shown[name]: visible(
+            f"{stage.status}, {show_seconds(stage.cost['seconds'])}" if stage.status == "done" and stage.cost else stage.status
+        )
+        for name, stage in facts.stages.items()
+    }
+    return section("graph", "The stages", f'<div class="wide">{stage_graph(edges, states, notes)}</div>', "Each box leads to its numbers.")

@@ -109,16 +109,21 @@ def bars(edges: Sequence[tuple[float, float, int]], x_label: str, marks: Sequenc
         x, width = frame.x(start), max(frame.x(stop) - frame.x(start) - 1, 0.5)
         top, tall = frame.y(count), frame.y(0) - frame.y(count)
         parts.append(f'<rect class="bar" x="{x:.1f}" y="{top:.1f}" width="{width:.1f}" height="{tall:.1f}"/>')
-    for value, name in marks:
-        if frame.low_x <= value <= frame.high_x:
-            x = frame.x(value)
-            parts.append(f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{frame.y(0):.1f}"/>')
-            parts.append(f'<text class="tick" x="{x + 3:.1f}" y="{TOP + 10}">{escape(name)}</text>')
+    inside = [(frame.x(value), name) for value, name in marks if frame.low_x <= value <= frame.high_x]
+    for row, (x, name) in enumerate(inside):
+        left = x > WIDTH * 0.7  # the name stands where there is room, below the axis' own
+        parts.append(f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{frame.y(0):.1f}"/>')
+        parts.append(
+            f'<text class="tick" text-anchor="{"end" if left else "start"}" x="{x + (-4 if left else 4):.1f}" y="{TOP + 24 + 15 * row}">'
+            f"{escape(name)}</text>"
+        )
     return _svg("".join(parts), f"histogram of {x_label}", 160)
 
 
-def interval(low: float, value: float, high: float, scale: tuple[float, float], threshold: float | None = None) -> str:
-    """A dot with whiskers on a scale shared by a table's rows, and the threshold it was held against."""
+def interval(
+    low: float, value: float, high: float, scale: tuple[float, float], threshold: float | None = None, rivals: Sequence[float] = ()
+) -> str:
+    """A dot with whiskers on a scale, the threshold it was held against, and a ring for each rival."""
     start, stop = scale if scale[1] > scale[0] else (scale[0] - 0.5, scale[0] + 0.5)
 
     def x(number: float) -> float:
@@ -127,8 +132,9 @@ def interval(low: float, value: float, high: float, scale: tuple[float, float], 
     mark = f'<line class="mark" x1="{x(threshold):.1f}" x2="{x(threshold):.1f}" y1="1" y2="17"/>' if threshold is not None else ""
     whisker = f'<line class="whisker" x1="{x(low):.1f}" x2="{x(high):.1f}" y1="9" y2="9"/>'
     dot = f'<circle class="dot c0" cx="{x(value):.1f}" cy="9" r="4"/>'
+    rings = "".join(f'<circle class="ring" cx="{x(one):.1f}" cy="9" r="3.5"/>' for one in rivals if math.isfinite(one))
     title = f"{value:.4g} ({low:.4g} to {high:.4g})"
-    return f'<svg class="interval" viewBox="0 0 160 18" role="img" aria-label="{title}">{mark}{whisker}{dot}</svg>'
+    return f'<svg class="interval" viewBox="0 0 160 18" role="img" aria-label="{title}">{mark}{rings}{whisker}{dot}</svg>'
 
 
 def legend(series: Sequence[Series]) -> str:

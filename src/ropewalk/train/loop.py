@@ -96,8 +96,7 @@ def train(
             torch._foreach_mul_([p.grad for p in parameters if p.grad is not None], plan.clip / norm)
 
         factor = schedule.factor(state.step, plan.total_steps)
-        if weight:  # a batch that predicts nothing moves nothing
-            state.update.step(factor)
+        state.update.step(factor)  # moves nothing where there are no gradients: in a batch that predicts nothing
         state.update.zero_grad()
         if state.average is not None:
             _move_average(state, plan.average_decay)

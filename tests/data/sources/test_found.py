@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from ropewalk.core.errors import DataError
 from ropewalk.core.identity import identify
@@ -57,6 +58,11 @@ def test_a_path_that_leads_nowhere_says_what_is_near(write: Any, tmp_path: Path,
     with pytest.raises(DataError, match=said) as caught:
         Jsonl(path=tmp_path / name).check()
     assert str(tmp_path) in str(caught.value)
+
+
+def test_no_path_at_all_is_refused() -> None:
+    with pytest.raises(ValidationError, match="at least 1 item"):
+        Jsonl(path=[])
 
 
 def awkward(tmp_path: Path) -> list[Path]:

@@ -79,7 +79,7 @@ def test_quarantine_keeps_the_bytes_and_says_so(tmp_path: Path, make_stage: Any,
     (row,) = pq.read_table(next((corpus.path / "quarantine").iterdir())).to_pylist()
     assert (row["place"], row["reason"], row["raw"]) == ("a.jsonl:6", "bad_utf8", b'{"id":"x","text":"caf\xe9"}')
     assert facts.metrics["examples"]["bad_utf8"][0]["id"] == "a.jsonl:6"
-    assert "load: 1 of 11 records are bad" in caplog.text
+    assert "load: 1 of 11 records set aside: 1 bad_utf8" in caplog.text
 
 
 def test_a_byte_order_mark_costs_no_record(tmp_path: Path, make_stage: Any) -> None:  # O03
@@ -163,7 +163,7 @@ def test_a_corpus_of_nothing_is_an_error(tmp_path: Path, make_stage: Any, data: 
 
 def test_all_bad_is_an_error_also_where_bad_ones_may_go(tmp_path: Path, make_stage: Any) -> None:
     (tmp_path / "a.jsonl").write_bytes(b'{"body":"x"}\n[]\n')
-    with pytest.raises(DataError, match="all 2 records are bad: 1 quarantined/no_text, 1 quarantined/not_an_object"):
+    with pytest.raises(DataError, match="all 2 records are bad: 1 no_text, 1 not_an_object"):
         make_stage(load(type="jsonl", path=tmp_path / "a.jsonl", max_bad_fraction=1))
 
 

@@ -141,7 +141,8 @@ def test_a_damaged_checkpoint_is_named_and_the_older_one_used(tmp_path: Path, pa
         bench.make(fields, {"packed": packed})
 
 
-def test_the_model_gets_the_best_weights_or_the_last(tmp_path: Path, packed: Tokens) -> None:
+@pytest.mark.parametrize("average", [None, 0.5])
+def test_the_model_gets_the_best_weights_or_the_last(tmp_path: Path, packed: Tokens, average: float | None) -> None:
     """A rate that is far too high spoils the model after its best step."""
     fields = {
         "budget": {"steps": 8},
@@ -150,6 +151,7 @@ def test_the_model_gets_the_best_weights_or_the_last(tmp_path: Path, packed: Tok
         "schedule": {"type": "constant", "warmup": 1.0},
         "evaluate": {"every": 1, "sequences": 1000},
         "save": {"keep": 1},
+        "average": average,
     }
     losses = {}
     for which in ("best", "last"):

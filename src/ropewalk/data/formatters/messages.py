@@ -37,7 +37,8 @@ def _message(turn: Any) -> Message | str:
     role, content = turn.get("role"), turn.get("content")
     if role not in ROLES:
         return f"unknown_role_{role}"
-    calls = [_call(call) for call in turn.get("tool_calls") or []]
+    given = turn.get("tool_calls") or []
+    calls = [_call(call) for call in given] if isinstance(given, list) else [None]
     if any(call is None for call in calls):
         return "bad_tool_call"
     if content is None and calls:

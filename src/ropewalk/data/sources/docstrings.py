@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import platform
+import re
 import sysconfig
 import warnings
 from collections.abc import Iterator
@@ -26,6 +27,8 @@ PUBLIC = {
     "_pyio": "io",
 }
 """Modules that are known under another name than their file's."""
+
+_HEADING = re.compile(r"^(\S.*)\n([*=\-~^\"+])\2{2,}$", re.MULTILINE)
 
 Kind = Literal["topic", "module", "class", "function", "property"]
 Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
@@ -99,15 +102,28 @@ def topics_file(root: Path) -> Path:
 
 
 def topics(path: Path) -> Iterator[Entry]:
-    """The language reference's sections that `help()` shows, sorted by name; none where the file is missing."""
-    if not path.is_file():
-        return
-    tree = _parsed(path)
+    """The sections of the language reference that `help()` shows; none where the file is missing.
+
+    Long topics hold short ones whole (`help.compound` has all of `help.while`), so the shortest come first and keep what they share.
+    """
+    tree = _parsed(path) if path.is_file() else None
     for node in tree.body if tree else ():
         if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Dict):
             texts: dict[str, str] = ast.literal_eval(node.value)
-            for name, text in sorted(texts.items()):
-                yield Entry(f"help.{name}", "topic", "", text.strip())
+            for name, text in sorted(texts.items(), key=lambda item: (len(item[1]), item[0] not in item[1][:40], item)):
+                parts = [(title, body) for title, body in _sections(text.strip()) if len(body) > MIN_CHARACTERS]
+                for number, (title, body) in enumerate(parts):
+                    slug = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
+                    yield Entry(f"help.{name}.{slug}" if number else f"help.{name}", "topic", title, body)
+
+
+def _sections(text: str) -> Iterator[tuple[str, str]]:
+    """(heading, text below it) of each section; a heading is a line that is underlined."""
+    title, begun = "", 0
+    for heading in _HEADING.finditer(text):
+        yield title, text[begun : heading.start()].strip()
+        title, begun = heading[1], heading.end()
+    yield title, text[begun:].strip()
 
 
 def _docstrings(root: Path) -> Iterator[Entry]:

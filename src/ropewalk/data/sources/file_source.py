@@ -14,6 +14,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
+from pydantic import Field
+
 from ropewalk.core.artifact import digest
 from ropewalk.core.component import RUNTIME
 from ropewalk.core.errors import DataError
@@ -63,7 +65,7 @@ class FileSource(Source):
     labelled_by: ClassVar[Literal["file", "folder"]] = "file"
     """What documents name as their source when `name` is not set."""
 
-    path: Annotated[Path | list[Path], RUNTIME]
+    path: Annotated[Path | Annotated[list[Path], Field(min_length=1)], RUNTIME]
     """A file, a folder or a pattern such as `data/*.jsonl.gz`, or a list of these. What counts is what the files hold and are called,
     not where they lie: a corpus is not made again because its folder moved."""
     on_corrupt: Literal["error", "skip"] = "error"

@@ -42,12 +42,12 @@ class Clean(Stage, type="clean"):
         """A Corpus with `scores/` (a column a score, a row a document, dropped ones too); DataError when nothing is left."""
         shards = context.open(self.input).shards()
         receipts = context.map(_CleanShard(context.name, tuple(zip(labels(self.steps), self.steps, strict=True))), shards)
-        counts = add_counts(receipt.counts for receipt in receipts)
-        if not counts.get("kept"):
+        counts = add_counts([tally(0, 0, {}), *(receipt.counts for receipt in receipts)])
+        if not counts["kept"]:
             reasons = sorted(((number, name[8:]) for name, number in counts.items() if name.startswith("dropped/")), reverse=True)
             told = ", ".join(f"{number:,} by {reason}" for number, reason in reasons)
             raise DataError(
-                f"{context.name}: all {counts.get('records_in', 0):,} documents were dropped: {told or 'there were none'}",
+                f"{context.name}: all {counts['records_in']:,} documents were dropped: {told or 'there were none'}",
                 remedy=f"loosen {context.name}.steps, or look at what comes in",
             )
         examples = first_examples(receipt.metrics["examples"] for receipt in receipts)

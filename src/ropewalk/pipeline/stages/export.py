@@ -32,7 +32,7 @@ class Export(Stage, type="export"):
             raise GateFailed(f"{context.name}: not exported: " + "; ".join(verdict.failures))
         if verdict is not None and verdict.facts["model"] != model.key:
             raise GateFailed(
-                f"{context.name}: the verdict judged another model ({verdict.facts['model'] or 'none'}) than the one to export ({model.key})",
+                f"{context.name}: the verdict judged another model ({verdict.facts['model'] or 'none'}) than that to export ({model.key})",
                 remedy="evaluate and judge the model that is exported",
             )
         for path in sorted(model.path.iterdir()):

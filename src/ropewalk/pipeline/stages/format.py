@@ -13,8 +13,10 @@ from ropewalk.core.errors import DataError
 from ropewalk.core.ledger import Ledger, add_counts, tally
 from ropewalk.core.shards import Outcome, Shard
 from ropewalk.data.chats import Chats, write_chats
+from ropewalk.data.examples import first_examples
 from ropewalk.data.formatters.formatter import Formatter
 from ropewalk.data.records import Chat, Rejected
+from ropewalk.data.sources.intake import Intake, judge_intake
 from ropewalk.data.sources.source import Source
 from ropewalk.pipeline.stage import Context, Facts, Stage
 
@@ -32,7 +34,8 @@ class Format(Stage, type="format"):
     def make(self, context: Context) -> Facts:
         self.source.check()
         receipts = context.map(_FormatShard(context.name, self.source, self.formatter), self.source.shards(), "records")
-        counts = add_counts(receipt.counts for receipt in receipts)
+        counts = add_counts([tally(0, 0, {}), *(receipt.counts for receipt in receipts)])
+        judge_intake(self.source, counts, first_examples(receipt.metrics["examples"] for receipt in receipts))
         if not counts["kept"]:
             reasons = ", ".join(f"{name.partition('/')[2]}: {number}" for name, number in counts.items() if "/" in name)
             raise DataError(
@@ -49,27 +52,25 @@ class _FormatShard:
     formatter: Formatter
 
     def __call__(self, shard: Shard, folder: Path) -> Outcome:
-        ledger, chats, quarantined, records_in = Ledger(self.stage), [], Ledger(self.stage), 0
+        dropped, aside, chats = Ledger(self.stage), Ledger(self.stage), []
+        intake = Intake(self.source, aside)
         seen: set[str] = set()
-        for record in self.source.records(shard):
-            records_in += 1
-            if isinstance(record, Rejected):
-                quarantined.add("", record.reason, witness=record.witness)
-                continue
+        for record in intake.sift(self.source.records(shard)):
             id_ = _id_of(record)
             found = self.formatter.format(record, id_)
             if isinstance(found, Chat) and id_ in seen:
                 found = Rejected("same_id_again", id_)
             if isinstance(found, Rejected):
-                ledger.add(id_, found.reason, witness=found.witness)
+                dropped.add(id_, found.reason, witness=found.witness)
                 continue
             seen.add(id_)
             named = str(record.get("source") or self.source.name or self.source.tag)
             chats.append(Chat(found.id, found.messages, found.tools, named, self.source.license))
         write_chats(chats, folder / "chats" / f"{shard.name}.parquet")
-        entries = Ledger(self.stage, [*ledger.entries, *quarantined.entries])
-        entries.write(folder / "ledger" / f"{shard.name}.parquet")
-        return Outcome(tally(records_in, len(chats), ledger.reasons(), quarantined.reasons()))
+        Ledger(self.stage, [*dropped.entries, *aside.entries]).write(folder / "ledger" / f"{shard.name}.parquet")
+        intake.write(folder / "quarantine" / f"{shard.name}.parquet")
+        counts = tally(intake.records_in, len(chats), dropped.reasons(), intake.quarantined)
+        return Outcome(counts, {"examples": intake.examples.shown})
 
 
 def _id_of(record: Any) -> str:

@@ -34,15 +34,16 @@ class Load(Stage, type="load"):
         """A Corpus; DataError when a source can't be read as its policies want, or when nothing is in it."""
         self.source.check()
         receipts = context.map(_LoadShard(context.name, self.source), self.source.shards())
-        counts = add_counts(receipt.counts for receipt in receipts)
+        counts = add_counts([tally(0, 0, {}), *(receipt.counts for receipt in receipts)])
         facts = _merged(receipts)
         judge_intake(self.source, counts, facts["examples"])
-        if not counts.get("kept"):
-            reasons = ", ".join(f"{number:,} {name}" for name, number in counts.items() if "/" in name)
-            why = f"all {counts['records_in']:,} records are bad: {reasons}" if counts.get("records_in") else "there are no records"
+        bad = ", ".join(f"{number:,} {name.partition('/')[2]}" for name, number in counts.items() if "/" in name)
+        if not counts["kept"]:
+            why = f"all {counts['records_in']:,} records are bad: {bad}" if counts["records_in"] else "there are no records"
             raise DataError(f"{context.name}: nothing to load: {why}", remedy="look at the source's path and at its fields")
         if counts["quarantined"]:
-            context.log.warning("%s: %d of %d records are bad and left out", context.name, counts["quarantined"], counts["records_in"])
+            what = "set aside" if self.source.on_bad_record == "quarantine" else "left out"
+            context.log.warning("%s: %s of %d records %s: %s", context.name, counts["quarantined"], counts["records_in"], what, bad)
         for line in facts["corrupt"]:
             context.log.warning("%s: %s", context.name, line)
         facts["repeated_ids"] = _make_ids_unique(context)

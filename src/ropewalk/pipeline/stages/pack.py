@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import version as library_version
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -44,8 +44,9 @@ class Pack(Stage, type="pack"):
     attend: Attend = "document"
     """Whether attention stays within a document or crosses all of a sequence."""
 
-    def problems(self, upstream: Mapping[str, Stage | Artifact]) -> list[tuple[str, str]]:
-        return []
+    def fingerprint(self) -> Any:
+        """The tokenizer library's version."""
+        return {"tokenizers": library_version("tokenizers")}
 
     def make(self, context: Context) -> Facts:
         vocabulary = context.open(self.tokenizer).vocabulary()

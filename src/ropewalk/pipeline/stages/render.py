@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib.metadata import version as library_version
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from ropewalk.core.ledger import Ledger, add_counts, tally
 from ropewalk.core.reference import Ref
 from ropewalk.core.shards import Outcome, Shard
 from ropewalk.core.units import Count
-from ropewalk.data.chat import TEMPLATES, TrainOn, content_of, encode_pieces
+from ropewalk.data.chat import TEMPLATES, TrainOn, encode_pieces
 from ropewalk.data.chats import Chats, read_chats
 from ropewalk.data.token_store import EncodedShard, Layout, join_shards
 from ropewalk.data.tokenizer import Tokenizer, Vocabulary
@@ -50,9 +51,13 @@ class Render(Stage, type="render"):
     train_on: TrainOn = "assistant"
     """All assistant turns, the last one only, or everything but tool output."""
     too_long: TooLong = "drop"
-    """A conversation longer than a sequence: drop it, crop its prompt from the front, or stop."""
+    """A conversation longer than a sequence: drop it, leave out its first turns as long as one is left to train, or stop."""
     holdout: float = Field(default=0.0, ge=0, lt=1)
     """Share of the conversations held out, drawn by their ids."""
+
+    def fingerprint(self) -> Any:
+        """The tokenizer library's version."""
+        return {"tokenizers": library_version("tokenizers")}
 
     def problems(self, upstream: Mapping[str, Stage | Artifact]) -> list[tuple[str, str]]:
         tokenizer = upstream.get("tokenizer")
@@ -75,9 +80,11 @@ class Render(Stage, type="render"):
             remedy = "raise length or set too_long: crop_prompt"
             raise DataError(f"{context.name}: no conversation is left of {counts['records_in']}", remedy=remedy)
         layout = Layout(self.length, self.packing, "document", self.holdout, context.seed)
-        report = join_shards(context.out, vocabulary, layout)
+        report = join_shards(context.out, vocabulary, layout, TEMPLATES[self.template].jinja)
         if self.holdout and not report["holdout/documents"]:
             raise DataError(f"{context.name}: no conversation was held out of {counts['kept']}", remedy="raise holdout, or set it to 0")
+        if not report["train/documents"]:
+            raise DataError(f"{context.name}: all {counts['kept']} conversations were held out", remedy="lower holdout")
         return Facts(counts, {**report, "cropped_tokens": cropped, "spelt_controls": spelt})
 
 
@@ -98,21 +105,24 @@ class _RenderShard:
             records_in += 1
             ids, trained = encode_pieces(template.pieces(chat, self.train_on), vocabulary)
             spelt += sum(vocabulary.spelt_controls(turn.content) for turn in chat.messages if "<|" in turn.content)
+            whole = len(ids)
+            while self.too_long == "crop_prompt" and len(ids) - 1 > self.length and len(chat.messages) > 1:
+                chat = replace(chat, messages=chat.messages[1:])
+                ids, trained = encode_pieces(template.pieces(chat, self.train_on), vocabulary)
             over = len(ids) - 1 - self.length
             if over > 0 and self.too_long == "error":
                 raise DataError(
                     f"{self.stage}: chat {chat.id!r} has {len(ids) - 1} positions, a sequence {self.length}",
                     remedy="raise length, or set too_long: drop or crop_prompt",
                 )
-            if over > 0 and self.too_long == "crop_prompt" and not trained[: over + 1].any():
-                ids, trained = np.concatenate([ids[:1], ids[over + 1 :]]), np.concatenate([trained[:1], trained[over + 1 :]])
-                cropped, over = cropped + over, 0
             reason = "too_long" if over > 0 else _lint(ids, trained, vocabulary)
             if reason:
                 ledger.add(chat.id, reason, float(len(ids)))
                 continue
-            answers = sum(len(content_of(turn).encode()) for turn in chat.messages if turn.role == "assistant")
-            encoded.add(chat.id, chat.source, answers, ids, trained)
+            pieces = template.pieces(chat, self.train_on)
+            trained_bytes = sum(len(piece.text.encode()) for piece in pieces if piece.trained and not piece.control)
+            encoded.add(chat.id, chat.source, trained_bytes, ids, trained)
+            cropped += whole - len(ids)
         encoded.write(folder, shard.name)
         ledger.write(folder / "ledger" / f"{shard.name}.parquet")
         counts = tally(records_in, len(encoded.ids), ledger.reasons())

@@ -130,7 +130,7 @@ class Train(Stage, type="train"):
         from ropewalk.train.signals import StopSignals
 
         tokens = context.open(self.data)
-        loader = Loader(tokens, "train", self.batch.num_sequences(tokens.length), derive(context.seed, "order", id(context)))
+        loader = Loader(tokens, "train", self.batch.num_sequences(tokens.length), derive(context.seed, "order"))
         device = pick_device(self.device)
         module = self._module(context, tokens, device)
         state = self._state(module)

@@ -1,0 +1,116 @@
+"""Histograms: what the cleaning steps measured, with their thresholds, and how long documents are in tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ropewalk.report.facts import RunFacts, StageFacts
+from ropewalk.report.markup import count, figure, number, section, share, text, visible
+from ropewalk.report.svg import bars
+
+Floats = NDArray[np.float64]
+MOST = 12
+BINS = 32
+
+
+def score_histograms(facts: RunFacts) -> str:
+    """One chart a score; scores that say the same with different limits share one."""
+    drawn = [(_charts(stage), stage) for stage in facts.making("Corpus")]
+    charts = [chart for (found, _), _ in drawn for chart in found]
+    flat = [f"{text(stage.name)}: {text(', '.join(names), 800)}" for (_, names), stage in drawn if names]
+    more = f"<p>{len(charts) - MOST} more are in the stages' <code>scores/</code>.</p>" if len(charts) > MOST else ""
+    same = f"<p><small>The same for nine records of ten or more, so not drawn: {'; '.join(flat)}.</small></p>" if flat else ""
+    body = f'<div class="pair">{"".join(charts[:MOST])}</div>{more}{same}' if charts or flat else ""
+    return section(
+        "scores", "What the filters saw", body, "Each record's score at each step; a vertical line is the limit that the recipe sets."
+    )
+
+
+def token_lengths(facts: RunFacts) -> str:
+    """How long documents are and how full the sequences became."""
+    charts = []
+    for stage in facts.making("Tokens"):
+        assert stage.path
+        values = _columns([stage.path / "documents.parquet"], ["length"])["length"]
+        length = stage.config.get("length")
+        marks = [(float(length), f"sequence {length}")] if isinstance(length, int) else []
+        metrics = stage.metrics
+        said = [count(metrics.get("tokens", 0), "token"), f"{number(metrics.get('bytes_per_token', 0.0))} bytes a token"]
+        said += [
+            f"{split} sequences {share(metrics[f'{split}/fill'], 1)} full" for split in ("train", "holdout") if f"{split}/fill" in metrics
+        ]
+        charts.append(figure(_drawn(values, "tokens a document", marks), f"<b>{text(stage.name)}</b>: {', '.join(said)}"))
+    return section("lengths", "How long the documents are", f'<div class="pair">{"".join(charts)}</div>' if charts else "")
+
+
+def _charts(stage: StageFacts) -> tuple[list[str], list[str]]:
+    """The charts, and the names of scores that hardly vary."""
+    files = sorted((stage.path / "scores").glob("*.parquet")) if stage.path else []
+    if not files:
+        return [], []
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pq.read_schema(files[0])
+    names = [field.name for field in schema if pa.types.is_floating(field.type) or pa.types.is_integer(field.type)]
+    columns = _columns(files, names)
+    limits = _limits(stage.config.get("steps") or ())
+    grouped: dict[tuple[str, bytes], list[str]] = {}
+    for name, values in columns.items():
+        if name in limits and not limits[name]:
+            continue  # a limit that is not set filters nothing
+        if len(values) and (name in limits or values.min() != values.max()) and not name.endswith(".changed"):
+            grouped.setdefault((name.partition(".")[0], values.tobytes()), []).append(name)
+    charts, flat = [], []
+    for names in grouped.values():
+        values = columns[names[0]]
+        marks = [(limits[name], visible(f"{name.partition('.')[2]} {number(limits[name])}")) for name in names if limits.get(name)]
+        if not marks and np.mean(values == np.median(values)) > 0.9:
+            flat += names
+            continue
+        caption = f"<b>{text(stage.name)}</b> · {text(' and '.join(names))}"
+        charts.append(figure(_drawn(values, visible(names[0]), marks), caption))
+    return charts, flat
+
+
+def _limits(steps: Sequence[Any]) -> dict[str, float]:
+    """`length.min_words` -> 8.0 of a resolved config; 0 for a limit that is not set."""
+    found: dict[str, float] = {}
+    for step in steps:
+        if isinstance(step, Mapping):
+            for name, value in step.items():
+                if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+                    found[f"{step.get('type')}.{name}"] = float(value or 0)
+    return found
+
+
+def _columns(files: Sequence[Path], names: Sequence[str]) -> dict[str, Floats]:
+    import pyarrow.parquet as pq
+
+    tables = [pq.read_table(path, columns=list(names)) for path in files]
+    whole = {name: np.concatenate([np.asarray(table[name].to_numpy(), np.float64) for table in tables]) for name in names}
+    return {name: values[np.isfinite(values)] for name, values in whole.items()}
+
+
+def _drawn(values: Floats, label: str, marks: Sequence[tuple[float, str]]) -> str:
+    """A histogram up to the 99th percentile, or a mark soon behind it; what lies beyond is said in the label."""
+    if not len(values):
+        return ""
+    low, top = float(values.min()), float(values.max())
+    most = float(np.quantile(values, 0.99))
+    high = max([most, *(mark for mark, _ in marks if mark <= 2 * most)])
+    if most >= top or high <= low:
+        high = max(high, top)
+    elif high < top:
+        label += f" (up to {number(top)} further right)"
+    label += "".join(f"; {name} further right" for mark, name in marks if mark > high)
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+    low = min([low, *(mark for mark, _ in marks if low - (high - low) <= mark)])
+    counts, edges = np.histogram(values, BINS, (low, high))
+    return bars([(float(a), float(b), int(n)) for a, b, n in zip(edges, edges[1:], counts, strict=False)], label, marks)
