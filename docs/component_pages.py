@@ -1,4 +1,7 @@
-"""A page for each family of components, written from their docstrings while the site is built, so that none can be missing or stale."""
+"""A page for each family of components, written from their docstrings while the site is built, so that none can be missing or stale.
+
+The navigation gets these pages here, and those of the folders in which a page is a file: decisions and benchmarks.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,20 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Adds the pages to those that lie in docs/."""
     for name, text in pages().items():
         files.append(File.generated(config, name, content=text))
+    if config.nav is not None:
+        config.nav += navigation([file.src_uri for file in files.documentation_pages()])
     return files
+
+
+def navigation(names: list[str]) -> list[dict[str, list[str]]]:
+    """A section for each folder that has pages; its index comes first."""
+    sections = []
+    for title in ("Components", "Benchmarks", "Decisions"):
+        folder = f"{title.lower()}/"
+        found = sorted((name for name in names if name.startswith(folder)), key=lambda name: (not name.endswith("/index.md"), name))
+        if found:
+            sections.append({title: found})
+    return sections
 
 
 def pages() -> dict[str, str]:

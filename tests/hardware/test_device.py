@@ -29,9 +29,9 @@ def test_precision_follows_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
         and resolve_precision("bf16", "cpu") == "bf16"
         and resolve_precision("fp32", "cuda") == "fp32"
     )
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
     assert resolve_precision("auto", "cuda") == "bf16"
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
     assert resolve_precision("auto", "cuda") == "fp32"
     with pytest.raises(MissingExtra, match="precision: fp32"):
         resolve_precision("bf16", "cuda")

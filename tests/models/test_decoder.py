@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +180,27 @@ def test_damaged_and_foreign_folders_are_data_errors(tmp_path: Path) -> None:
         load_module(tmp_path)
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(DataError, match="can't be read"):
+        load_module(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("model", "change", "said"),
+    [
+        (1, {"rope_parameters": None, "rope_scaling": {"type": "linear", "factor": 2.0}}, "rotary positions of type 'linear'"),
+        (1, {"partial_rotary_factor": 0.5}, "on a part of each head"),
+        (0, {"scale_attn_weights": False}, "scale_attn_weights"),
+        (0, {"activation_function": "relu"}, "activation 'relu'"),
+        (2, {"layer_types": ["full_attention", "sliding_attention"]}, "sliding window"),
+        (2, {"attention_bias": True}, "biases"),
+        (2, {"hidden_act": "gelu"}, "hidden_act"),
+        (2, {"num_hidden_layers": None}, "faulty or missing"),
+    ],
+)
+def test_what_would_give_other_logits_is_refused(model: int, change: dict[str, Any], said: str, tmp_path: Path) -> None:
+    save_model(tmp_path, random_module(CASES[model].values[0]), None)  # type: ignore[arg-type]
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, **change}))
+    with pytest.raises(DataError, match=said):
         load_module(tmp_path)
 
 

@@ -38,6 +38,17 @@ def test_without_gradients_it_only_sums() -> None:
     assert token_nll(hidden[:0], weight, targets[:0]).shape == (0,)
 
 
+def test_no_gradient_is_computed_that_nobody_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    hidden, weight, targets = inputs()
+    frozen = weight.detach()
+    total = cross_entropy_sum(hidden, frozen, targets, 8)
+    total.backward()
+    assert hidden.grad is not None and frozen.grad is None
+    monkeypatch.setattr(torch, "empty_like", lambda *arguments: pytest.fail("a gradient buffer under no_grad"))
+    with torch.no_grad():
+        assert torch.allclose(cross_entropy_sum(hidden, weight, targets), total)
+
+
 def test_autocast_computes_in_its_format_and_returns_fp32() -> None:
     hidden, weight, targets = inputs()
     exact = cross_entropy_sum(hidden, weight, targets)

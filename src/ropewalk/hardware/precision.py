@@ -21,7 +21,7 @@ def resolve_precision(wanted: Precision, device: str) -> Literal["fp32", "bf16"]
         return "bf16"
     import torch
 
-    native = device.startswith("cuda") and torch.cuda.is_bf16_supported()
+    native = device.startswith("cuda") and torch.cuda.is_bf16_supported(including_emulation=False)
     if wanted == "bf16" and device.startswith("cuda") and not native:
         raise MissingExtra("precision bf16: this GPU does not compute it", remedy="set precision: fp32")
     return "bf16" if wanted == "bf16" or native else "fp32"

@@ -45,7 +45,7 @@ def load_module(folder: Path, device: str = "cpu", dtype: torch.dtype | None = N
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"{folder / 'config.json'}: can't be read: {error}") from None
-    shape = shape_of(config)
+    shape = shape_of(config) if isinstance(config, dict) else "a config.json that is no object"
     if isinstance(shape, str):
         raise DataError(f"{folder}: {shape} is not supported", remedy="GPT-2, Llama and Qwen3 folders are")
     module = Decoder(shape, config["vocab_size"])
@@ -113,5 +113,6 @@ def _special(folder: Path | None) -> dict[str, int | None]:
     added = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8")).get("added_tokens", [])
     ids = {token["content"]: token["id"] for token in added}
     for role in ("bos", "eos", "pad"):
-        found[f"{role}_token_id"] = ids.get(names.get(f"{role}_token"))
+        named = names.get(f"{role}_token")  # older folders write {"content": "<s>", …} for "<s>"
+        found[f"{role}_token_id"] = ids.get(named.get("content") if isinstance(named, dict) else named)
     return found

@@ -32,14 +32,16 @@ def generate(
     new: list[int] = []
     tokens = torch.tensor([list(prompt_ids)[-module.shape.context :]], device=device)
     room = module.shape.context - tokens.size(1) + 1
-    for _ in range(min(max_new_tokens, room)):
-        hidden = module(tokens, cache=cache)[:, -1]
-        chosen = _choose(module.logits(hidden)[0].float(), temperature, top_p, top_k, generator)
-        if chosen in stop_ids:
-            break
-        new.append(chosen)
-        tokens = torch.tensor([[chosen]], device=device)
-    module.train(was_training)
+    try:
+        for _ in range(min(max_new_tokens, room)):
+            hidden = module(tokens, cache=cache)[:, -1]
+            chosen = _choose(module.logits(hidden)[0].float(), temperature, top_p, top_k, generator)
+            if chosen in stop_ids:
+                break
+            new.append(chosen)
+            tokens = torch.tensor([[chosen]], device=device)
+    finally:
+        module.train(was_training)
     return new
 
 

@@ -151,6 +151,7 @@ class Decoder(nn.Module):
         `positions` (B, T) count within a document, from 0 when left out; `documents` (B, T) are segment ids that
         attention never crosses. `cache` holds the keys and values of earlier tokens, and is extended.
         """
+        assert cache is None or documents is None, "a cache continues one document a row"
         past = cache[0][0].size(2) if cache else 0
         length = tokens.size(1)
         assert past + length <= self.shape.context, f"{past + length} tokens are more than the context of {self.shape.context}"

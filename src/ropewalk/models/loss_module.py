@@ -7,17 +7,26 @@ from typing import Any
 import torch
 from torch import Tensor
 
-CHUNK_ROWS = 1024
+CHUNK_BYTES = 8 << 20  # of logits held at once: what stays in the cache is fastest, and memory is bounded for any vocabulary
+
+
+Options = tuple[int, float, float]
+
+
+def rows_at_once(weight: Tensor) -> int:
+    """Rows whose fp32 logits over the weight's vocabulary fill CHUNK_BYTES, 64 at least."""
+    return max(64, CHUNK_BYTES // (4 * weight.size(0)))
 
 
 class _CrossEntropySum(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, chunk_rows: int, z_loss: float, smoothing: float) -> Tensor:
-        wanted = hidden.requires_grad or weight.requires_grad
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, options: Options, wants_gradient: bool) -> Tensor:
+        chunk_rows, z_loss, smoothing = options
+        wanted = wants_gradient and (hidden.requires_grad or weight.requires_grad)
         kernel = weight.to(hidden.dtype)
         total = hidden.new_zeros((), dtype=torch.float64)
         hidden_gradient = torch.empty_like(hidden) if wanted else None
-        weight_gradient = torch.zeros_like(weight) if wanted else None
+        weight_gradient = torch.zeros_like(weight) if wanted and weight.requires_grad else None
         for start in range(0, hidden.size(0), chunk_rows):
             rows, wished = hidden[start : start + chunk_rows], targets[start : start + chunk_rows]
             logits = (rows @ kernel.T).float()
@@ -29,7 +38,7 @@ class _CrossEntropySum(torch.autograd.Function):
             if z_loss:
                 loss = loss + z_loss * normaliser.square().sum()
             total += loss.double()
-            if hidden_gradient is not None and weight_gradient is not None:
+            if hidden_gradient is not None:
                 slope = logits.sub_(normaliser).exp_()
                 if z_loss:
                     slope *= 1 + 2 * z_loss * normaliser
@@ -38,9 +47,9 @@ class _CrossEntropySum(torch.autograd.Function):
                     slope -= smoothing / slope.size(1)
                 slope = slope.to(hidden.dtype)
                 torch.matmul(slope, kernel, out=hidden_gradient[start : start + chunk_rows])
-                if weight.dtype == slope.dtype:
+                if weight_gradient is not None and weight.dtype == slope.dtype:
                     weight_gradient.addmm_(slope.T, rows)
-                else:
+                elif weight_gradient is not None:
                     weight_gradient += slope.T @ rows
         ctx.gradients = (hidden_gradient, weight_gradient)
         return total.float()
@@ -50,28 +59,34 @@ class _CrossEntropySum(torch.autograd.Function):
         hidden_gradient, weight_gradient = ctx.gradients
         ctx.gradients = None
         factor = outer[0]
-        return hidden_gradient.mul_(factor), weight_gradient.mul_(factor), None, None, None, None
+        of_weight = None if weight_gradient is None else weight_gradient.mul_(factor)
+        return hidden_gradient.mul_(factor), of_weight, None, None, None
 
 
 def cross_entropy_sum(
     hidden: Tensor,
     weight: Tensor,
     targets: Tensor,
-    chunk_rows: int = CHUNK_ROWS,
+    chunk_rows: int = 0,
     z_loss: float = 0.0,
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """Sum over rows of -log softmax(hidden (N, D) @ weight (V, D).T)[targets (N,)], in nats; backward works once."""
+    """Sum over rows of -log softmax(hidden (N, D) @ weight (V, D).T)[targets (N,)], in nats; backward works once.
+
+    `chunk_rows` are computed at once, so many as CHUNK_BYTES hold when it is 0.
+    """
+    options = (chunk_rows or rows_at_once(weight), z_loss, label_smoothing)
     if torch.is_autocast_enabled(hidden.device.type):
         hidden = hidden.to(torch.get_autocast_dtype(hidden.device.type))
     with torch.autocast(hidden.device.type, enabled=False):
-        result: Tensor = _CrossEntropySum.apply(hidden, weight, targets, chunk_rows, z_loss, label_smoothing)  # type: ignore[no-untyped-call]
+        result: Tensor = _CrossEntropySum.apply(hidden, weight, targets, options, torch.is_grad_enabled())  # type: ignore[no-untyped-call]
     return result
 
 
 @torch.no_grad()
-def token_nll(hidden: Tensor, weight: Tensor, targets: Tensor, chunk_rows: int = CHUNK_ROWS) -> Tensor:
+def token_nll(hidden: Tensor, weight: Tensor, targets: Tensor, chunk_rows: int = 0) -> Tensor:
     """-log p of each target (N,) in nats, fp32."""
+    chunk_rows = chunk_rows or rows_at_once(weight)
     parts = []
     for start in range(0, hidden.size(0), chunk_rows):
         logits = (hidden[start : start + chunk_rows] @ weight.to(hidden.dtype).T).float()

@@ -50,38 +50,47 @@ def config_of(shape: Shape, vocab_size: int, special: dict[str, int | None]) -> 
 
 def shape_of(config: dict[str, Any]) -> Shape | str:
     """The shape that a config.json describes, or what about it is not supported."""
+    try:
+        return _shape_of(config)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        return f"a config.json with a faulty or missing {error}"
+
+
+def _shape_of(config: dict[str, Any]) -> Shape | str:
     kind = config.get("model_type")
     tied = bool(config.get("tie_word_embeddings", kind == "gpt2"))
     if kind == "gpt2":
         if config.get("activation_function", "gelu_new") not in ("gelu_new", "gelu_pytorch_tanh"):
             return f"activation {config['activation_function']!r}"
-        for name in ("scale_attn_by_inverse_layer_idx", "reorder_and_upcast_attn", "add_cross_attention"):
-            if config.get(name):
-                return name
+        for name, usual in (("scale_attn_by_inverse_layer_idx", False), ("add_cross_attention", False), ("scale_attn_weights", True)):
+            if config.get(name, usual) is not usual:
+                return f"{name}: {config[name]}"
         width, heads = config["n_embd"], config["n_head"]
         mlp_width, context = config.get("n_inner") or 4 * width, config.get("n_positions", 1024)
         fixed: dict[str, Any] = {"norm": "layer", "position": "learned", "activation": "gelu", "qk_norm": False, "bias": True, "tied": tied}
         epsilon = config.get("layer_norm_epsilon", 1e-5)
-        return Shape(config["n_layer"], width, heads, heads, width // heads, mlp_width, context, norm_epsilon=epsilon, **fixed)
+        return Shape(int(config["n_layer"]), width, heads, heads, width // heads, mlp_width, context, norm_epsilon=epsilon, **fixed)
     if kind not in ("llama", "qwen3", "ropewalk_gpt"):
         return f"model_type {kind!r}"
     rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    if rope.get("rope_type", "default") != "default":
-        return f"rope_type {rope['rope_type']!r}"
-    if config.get("attention_bias") or config.get("mlp_bias") or config.get("use_sliding_window"):
+    scaled = rope.get("rope_type", rope.get("type", "default"))
+    if scaled != "default" or rope.get("partial_rotary_factor", config.get("partial_rotary_factor", 1.0)) != 1.0:
+        return f"rotary positions of type {scaled!r} or on a part of each head"
+    slides = config.get("use_sliding_window") or "sliding_attention" in (config.get("layer_types") or [])
+    if config.get("attention_bias") or config.get("mlp_bias") or slides:
         return "biases or a sliding window"
     if config.get("hidden_act", "silu") != "silu":
         return f"hidden_act {config['hidden_act']!r}"
     width, heads = config["hidden_size"], config["num_attention_heads"]
     own = {name: config[name] for name in ("norm", "position", "activation", "qk_norm", "bias", "dropout") if kind == "ropewalk_gpt"}
     return Shape(
-        depth=config["num_hidden_layers"],
+        depth=int(config["num_hidden_layers"]),
         width=width,
         heads=heads,
         kv_heads=config.get("num_key_value_heads") or heads,
-        head_width=config.get("head_dim") or width // heads,
-        mlp_width=config["intermediate_size"],
-        context=config["max_position_embeddings"],
+        head_width=config.get("head_dim") or (128 if kind == "qwen3" else width // heads),
+        mlp_width=int(config["intermediate_size"]),
+        context=int(config["max_position_embeddings"]),
         tied=tied,
         rope_theta=float(rope.get("rope_theta") or config.get("rope_theta") or 10000.0),
         norm_epsilon=config.get("rms_norm_eps", 1e-6),

@@ -41,8 +41,8 @@ def _gone(step: int, total: int, start: float) -> float:
 class Constant(Schedule, type="constant"):
     """The same rate throughout, after a warm-up."""
 
-    final: Share = 1.0
-    """Has no meaning here."""
+    final: Annotated[float, Field(ge=1, le=1)] = 1.0
+    """Always 1: nothing falls."""
 
     def factor(self, step: int, total: int) -> float:
         return _risen(step, total, self.warmup)

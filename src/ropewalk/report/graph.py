@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
-BOX_WIDTH, BOX_HEIGHT, GAP_X, GAP_Y = 116, 42, 34, 14
+BOX_WIDTH, BOX_HEIGHT, GAP_X, GAP_Y = 112, 42, 24, 14
 
 
 def depths(edges: Mapping[str, Sequence[str]]) -> dict[str, int]:

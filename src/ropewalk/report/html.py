@@ -47,7 +47,9 @@ def page(facts: RunFacts) -> str:
     links = "".join(f'<a href="#{anchor}">{title}</a>' for anchor, title, body in parts if body)
     style = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
     name = text(facts.name)
-    head = f'<header><p class="kind">ropewalk report · {started(facts)}</p><h1>{name}</h1>{banner(facts)}{tiles(facts)}{remarkable(facts)}</header>'
+    told = (("ended", banner), ("story", lambda known: tiles(known) + remarkable(known)))
+    opening = "".join(_guarded(anchor, "The run", part, facts) for anchor, part in told)
+    head = f'<header><p class="kind">ropewalk report · {started(facts)}</p><h1>{name}</h1>{opening}</header>'
     policy = "default-src 'none'; style-src 'unsafe-inline'"
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -61,7 +63,7 @@ def _guarded(anchor: str, title: str, part: Callable[[RunFacts], str], facts: Ru
     """A section whose files are damaged says so, and the page goes on."""
     try:
         return part(facts)
-    except (DataError, OSError, ValueError, KeyError, TypeError, IndexError) as error:
+    except (DataError, OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
         return section(anchor, title, f'<p class="damaged">This part could not be read: {text(error, 400)}</p>')
 
 

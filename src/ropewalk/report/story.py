@@ -113,15 +113,14 @@ def _inputs(facts: RunFacts) -> str:
 
 def _outputs(facts: RunFacts) -> str:
     trained = [stage for stage in facts.making("Model") if "steps" in stage.metrics]
-    if not trained:
-        last = [stage for stage in facts.stages.values() if stage.path]
-        return (
-            f"<p>No model. The last artifact is {text(last[-1].makes)} of <i>{text(last[-1].name)}</i>.</p>"
-            if last
-            else "<p>Nothing yet.</p>"
-        )
-    size = trained[-1].metrics.get("parameters", 0)
-    lines = [f"<p>A model of <b>{count(size, 'parameter')}</b></p>"]
+    standing = [stage for stage in facts.stages.values() if stage.path]
+    lines = []
+    if trained:
+        lines.append(f"<p>A model of <b>{count(trained[-1].metrics.get('parameters', 0), 'parameter')}</b></p>")
+    elif standing:
+        lines.append(f"<p>No model; the last thing made is the {text(standing[-1].makes)} of <i>{text(standing[-1].name)}</i></p>")
+    else:
+        lines.append("<p>Nothing yet.</p>")
     for stage in trained:
         over = count(stage.metrics.get("tokens", 0), "token")
         lines.append(f"<p><i>{text(stage.name)}</i>: {count(stage.metrics['steps'], 'step')} over {over}</p>")

@@ -104,7 +104,7 @@ def bars(edges: Sequence[tuple[float, float, int]], x_label: str, marks: Sequenc
     if not edges:
         return ""
     frame = _Frame(edges[0][0], edges[-1][1], 0, max(max(count for *_, count in edges), 1) * 1.05, 160)
-    parts = [_axes(frame, x_label, "count")]
+    parts = [_axes(frame, x_label, "")]
     for start, stop, count in edges:
         x, width = frame.x(start), max(frame.x(stop) - frame.x(start) - 1, 0.5)
         top, tall = frame.y(count), frame.y(0) - frame.y(count)
