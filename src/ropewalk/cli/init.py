@@ -9,7 +9,9 @@ import typer
 
 
 def command(
-    template: Annotated[str, typer.Argument(help="quickstart, own_text or finetune.")] = "quickstart",
+    template: Annotated[
+        str, typer.Argument(help="quickstart (the text of your Python), own_text (files of yours) or finetune (a model on chats).")
+    ] = "quickstart",
     path: Annotated[Path, typer.Option("--path", "-p", help="Where to write it.")] = Path("recipe.yaml"),
     force: Annotated[bool, typer.Option("--force", help="Overwrite.")] = False,
 ) -> None:

@@ -17,10 +17,11 @@ def stages(facts: RunFacts) -> str:
     """A row a stage: state, clock, CPU, memory, disk; then its numbers in a fold."""
     longest = max((stage.cost.get("seconds", 0.0) for stage in facts.stages.values()), default=0.0)
     rows = [_row(stage, longest) for stage in facts.stages.values()]
-    head = ("stage", "state", "time", "", "CPU", "peak memory", "on disk")
-    body = table(head, rows, (2, 4, 5, 6)) if rows else ""
-    details = f'<div class="folds">{"".join(_numbers(stage) for stage in facts.stages.values())}</div>'
-    lead = "Peak memory is the whole process's while the stage ran. A stage from the store shows what it cost when it was made."
+    head = ("stage", "state", "time", "", "CPU", "memory", "on disk")
+    body = table(head, rows, (2, 4, 5, 6), "costs") if rows else ""
+    folds = "".join(_numbers(stage) for stage in facts.stages.values())
+    details = f'<h3>All counts and metrics</h3><div class="folds">{folds}</div>' if folds else ""
+    lead = "Memory is the whole process's peak while the stage ran. A stage from the store shows what it cost when it was made."
     return section("stages", "Stage by stage", body + details, lead)
 
 
@@ -52,8 +53,9 @@ def _row(stage: StageFacts, longest: float) -> list[str]:
     seconds, cpu, peak = (stage.cost.get(name) for name in ("seconds", "cpu_seconds", "peak_bytes"))
     size = sum(int(facts["bytes"]) for facts in stage.manifest.files.values()) if stage.manifest else None
     state = badge(stage.status) + (f"<br><small>{text(stage.damage)}</small>" if stage.damage else "")
+    name = f'<span id="stage-{text(stage.name)}">{text(stage.name)}</span>'
     return [
-        f'<span id="stage-{text(stage.name)}">{text(stage.name)}</span><br><small>{text(stage.type)} → {text(stage.makes)}</small>',
+        f'{name}<small class="type">{text(stage.type)} → {text(stage.makes)}</small>',
         state,
         _short(seconds),
         bar(seconds or 0.0, longest, "quiet" if stage.status == "cached" else ""),
@@ -66,10 +68,10 @@ def _row(stage: StageFacts, longest: float) -> list[str]:
 def _short(seconds: float | None) -> str:
     if seconds is None:
         return ""
-    return show_seconds(seconds) if seconds >= 0.05 else "under 0.1s"
+    return show_seconds(seconds) if seconds >= 0.05 else "&lt;0.1s"
 
 
 def _numbers(stage: StageFacts) -> str:
     """Counts and metrics that are plain numbers or words."""
     rows = [[text(name), text(number(value))] for name, value in {**stage.counts, **stage.metrics}.items() if isinstance(value, _SHOWN)]
-    return f"<details><summary>All numbers of {text(stage.name)}</summary>{table(('', ''), rows, (1,), 'plain')}</details>" if rows else ""
+    return f"<details><summary>{text(stage.name)}</summary>{table(('', ''), rows, (1,), 'plain')}</details>" if rows else ""

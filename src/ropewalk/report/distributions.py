@@ -44,7 +44,7 @@ def token_lengths(facts: RunFacts) -> str:
         said += [
             f"{split} sequences {share(metrics[f'{split}/fill'], 1)} full" for split in ("train", "holdout") if f"{split}/fill" in metrics
         ]
-        charts.append(figure(_drawn(values, "tokens a document", marks), f"<b>{text(stage.name)}</b>: {', '.join(said)}"))
+        charts.append(_drawn(values, "tokens a document", marks, f"<b>{text(stage.name)}</b>: {', '.join(said)}"))
     return section("lengths", "How long the documents are", f'<div class="pair">{"".join(charts)}</div>' if charts else "")
 
 
@@ -74,7 +74,7 @@ def _charts(stage: StageFacts) -> tuple[list[str], list[str]]:
             flat += names
             continue
         caption = f"<b>{text(stage.name)}</b> · {text(' and '.join(names))}"
-        charts.append(figure(_drawn(values, visible(names[0]), marks), caption))
+        charts.append(_drawn(values, visible(names[0]), marks, caption))
     return charts, flat
 
 
@@ -97,20 +97,21 @@ def _columns(files: Sequence[Path], names: Sequence[str]) -> dict[str, Floats]:
     return {name: values[np.isfinite(values)] for name, values in whole.items()}
 
 
-def _drawn(values: Floats, label: str, marks: Sequence[tuple[float, str]]) -> str:
-    """A histogram up to the 99th percentile, or a mark soon behind it; what lies beyond is said in the label."""
+def _drawn(values: Floats, label: str, marks: Sequence[tuple[float, str]], caption: str) -> str:
+    """A histogram up to the 99th percentile, or a mark soon behind it; the caption says what lies beyond."""
     if not len(values):
         return ""
     low, top = float(values.min()), float(values.max())
     most = float(np.quantile(values, 0.99))
     high = max([most, *(mark for mark, _ in marks if mark <= 2 * most)])
-    if most >= top or high <= low:
+    if high <= low or top <= 1.25 * high:
         high = max(high, top)
-    elif high < top:
-        label += f" (up to {number(top)} further right)"
-    label += "".join(f"; {name} further right" for mark, name in marks if mark > high)
+    beyond = [name for mark, name in marks if mark > high] + ([f"the last of the tail, up to {number(top)}"] if top > high else [])
+    if beyond:
+        caption += f" <small>(not drawn, further right: {text(' and '.join(beyond))})</small>"
     if low == high:
         low, high = low - 0.5, high + 0.5
     low = min([low, *(mark for mark, _ in marks if low - (high - low) <= mark)])
     counts, edges = np.histogram(values, BINS, (low, high))
-    return bars([(float(a), float(b), int(n)) for a, b, n in zip(edges, edges[1:], counts, strict=False)], label, marks)
+    drawing = bars([(float(a), float(b), int(n)) for a, b, n in zip(edges[:-1], edges[1:], counts, strict=True)], label, marks)
+    return figure(drawing, caption)

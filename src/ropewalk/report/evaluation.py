@@ -36,7 +36,7 @@ def evaluation(facts: RunFacts) -> str:
     for stage in facts.making("Scores"):
         rows = [_row(suite, metric, limits.get(f"{suite}/{metric['name']}")) for suite, metric in metrics_of(stage)]
         said = f"<p>{text(stage.name)}: scores.json can't be read.</p>"
-        body += table(("metric", "value", "95% interval", "", "baselines", "items"), rows, (1, 5)) if rows else said
+        body += table(("metric", "value", "95% interval", "baselines"), rows, (1,), "scores") if rows else said
     lead = "The dot is the value, the line its 95% interval, a ring a baseline; a dashed mark is the limit that a gate sets."
     return section("evaluation", "How good the model is", body, lead)
 
@@ -52,14 +52,8 @@ def _row(suite: str, metric: Mapping[str, Any], limit: float | None) -> list[str
     told = "<br>".join(f"{text(name)} {number(other)} {_than(value, other, up)}" for name, other in rivals.items())
     way = f"{text(metric.get('unit', ''))}, {'higher' if up else 'lower'} is better"
     name = f"{text(suite)}<br><b>{text(metric['name'])}</b> <small>{way}</small>"
-    return [
-        name,
-        f"<b>{number(value)}</b>",
-        drawing,
-        f"<small>{number(low)} to {number(high)}</small>",
-        f"<small>{told}</small>",
-        number(metric.get("items", 0)),
-    ]
+    ends_said = f"<small>{number(low)} to {number(high)}, {number(metric.get('items', 0))} items</small>"
+    return [name, f"<b>{number(value)}</b>", drawing + ends_said, f"<small>{told}</small>"]
 
 
 def _padded(low: float, high: float) -> tuple[float, float]:

@@ -18,7 +18,7 @@ def funnel(facts: RunFacts) -> str:
     stages = [stage for stage in facts.stages.values() if "records_in" in stage.counts]
     widest = max((stage.counts["records_in"] for stage in stages), default=0)
     rows = [_row(stage, widest) for stage in stages]
-    body = table(("stage", "in", "", "kept", "dropped", "what went on"), rows, (1, 3, 4), "funnel") if rows else ""
+    body = table(("stage", "in", "", "kept", "dropped"), rows, (1, 3, 4), "funnel") if rows else ""
     drops = "".join(_drops(stage) for stage in stages)
     if stages and not drops:
         drops = "<p>No record was dropped.</p>"
@@ -39,8 +39,8 @@ def _row(stage: StageFacts, widest: int) -> list[str]:
     lost = f"{dropped:,}" + (f" <small>{share(dropped, came)}</small>" if dropped else "")
     if aside:
         lost += f"<br>{aside:,} <small>unreadable</small>"
-    name = f'<a href="#stage-{text(stage.name)}">{text(stage.name)}</a>'
-    return [name, f"{came:,}", bar(kept, widest), f"{kept:,}", lost, ", ".join(out)]
+    name = f'<a href="#stage-{text(stage.name)}">{text(stage.name)}</a>' + (f"<br><small>{'<br>'.join(out)}</small>" if out else "")
+    return [name, f"{came:,}", bar(kept, widest), f"{kept:,}", lost]
 
 
 def _drops(stage: StageFacts) -> str:

@@ -10,7 +10,8 @@ from html import escape
 from ropewalk.core.units import show_count
 
 WIDTH, HEIGHT = 640, 240
-LEFT, RIGHT, TOP, BOTTOM = 56, 12, 12, 34
+LEFT, RIGHT, TOP, BOTTOM = 56, 12, 12, 40
+LOW = 180
 MAX_POINTS = 600
 
 
@@ -103,21 +104,23 @@ def bars(edges: Sequence[tuple[float, float, int]], x_label: str, marks: Sequenc
     """A histogram whose bins are (from, to, count)."""
     if not edges:
         return ""
-    frame = _Frame(edges[0][0], edges[-1][1], 0, max(max(count for *_, count in edges), 1) * 1.05, 160)
+    named = [(value, name) for value, name in marks if edges[0][0] <= value <= edges[-1][1]]
+    room = 1.05 + 0.17 * len(named)  # for the marks' names above the bars
+    frame = _Frame(edges[0][0], edges[-1][1], 0, max(max(count for *_, count in edges), 1) * room, LOW)
     parts = [_axes(frame, x_label, "")]
     for start, stop, count in edges:
         x, width = frame.x(start), max(frame.x(stop) - frame.x(start) - 1, 0.5)
         top, tall = frame.y(count), frame.y(0) - frame.y(count)
         parts.append(f'<rect class="bar" x="{x:.1f}" y="{top:.1f}" width="{width:.1f}" height="{tall:.1f}"/>')
-    inside = [(frame.x(value), name) for value, name in marks if frame.low_x <= value <= frame.high_x]
-    for row, (x, name) in enumerate(inside):
-        left = x > WIDTH * 0.7  # the name stands where there is room, below the axis' own
+    for row, (value, name) in enumerate(named):
+        x = frame.x(value)
+        left = x > WIDTH * 0.7
         parts.append(f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{frame.y(0):.1f}"/>')
         parts.append(
-            f'<text class="tick" text-anchor="{"end" if left else "start"}" x="{x + (-4 if left else 4):.1f}" y="{TOP + 24 + 15 * row}">'
+            f'<text class="tick" text-anchor="{"end" if left else "start"}" x="{x + (-4 if left else 4):.1f}" y="{TOP + 10 + 16 * row}">'
             f"{escape(name)}</text>"
         )
-    return _svg("".join(parts), f"histogram of {x_label}", 160)
+    return _svg("".join(parts), f"histogram of {x_label}", LOW)
 
 
 def interval(
@@ -151,14 +154,14 @@ def _axes(frame: _Frame, x_label: str, y_label: str) -> str:
         parts.append(f'<text class="tick" text-anchor="end" x="{LEFT - 6}" y="{y + 4:.1f}">{_number(value)}</text>')
     bottom = frame.height - BOTTOM
     for value in ticks(frame.low_x, frame.high_x, 6):
-        parts.append(f'<text class="tick" text-anchor="middle" x="{frame.x(value):.1f}" y="{bottom + 15}">{_number(value)}</text>')
+        parts.append(f'<text class="tick" text-anchor="middle" x="{frame.x(value):.1f}" y="{bottom + 16}">{_number(value)}</text>')
     parts.append(f'<text class="tick label" text-anchor="end" x="{WIDTH - RIGHT}" y="{frame.height - 3}">{escape(x_label)}</text>')
     parts.append(f'<text class="tick label" x="{LEFT + 4}" y="{TOP + 6}">{escape(y_label)}</text>')
     return "".join(parts)
 
 
 def _number(value: float) -> str:
-    if value and abs(value) < 0.01:
+    if value and abs(value) < 0.0001:
         return f"{value:.0e}"
     return show_count(value) if abs(value) >= 1000 else f"{value:g}"
 
