@@ -130,9 +130,13 @@ class Breaks(Stage, type="breaks"):
     """Fails."""
 
     makes = Word
+    how: str = "data"
+    """data or memory."""
 
     def make(self, context):
         (context.out / "half").write_text("x")
+        if self.how == "memory":
+            raise MemoryError
         raise DataError("nothing left", remedy="loosen a rule")
 '''
 

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 import ropewalk
-from ropewalk.core.errors import ChangedRun, ConfigError, DataError, GateFailed, Locked
+from ropewalk.core.component import lookup
+from ropewalk.core.errors import ChangedRun, ConfigError, DataError, GateFailed, Locked, OutOfMemory
 from ropewalk.core.lock import Lock
 from ropewalk.pipeline.recipe import load
+from ropewalk.pipeline.stage import Stage
 
 ADD = {
     "gate": "  gate: {type: says, input: word, yes: false}\n  last: {type: says, input: gate}\n"
@@ -109,6 +111,21 @@ def test_a_failing_stage_leaves_no_half_artifact(tiny: Path) -> None:
         load("recipe.yaml").run(quiet=True)
     assert not list((tiny / ".ropewalk").rglob("half"))
     assert "DataError" in (tiny / "runs/tiny/run.log").read_text()
+
+
+def test_memory_that_runs_out_has_its_own_error(tiny: Path) -> None:
+    add(tiny, "  broken: {type: breaks, how: memory}\n")
+    with pytest.raises(OutOfMemory, match=r"broken: memory ran out"):
+        load("recipe.yaml").run(quiet=True)
+
+
+def test_one_stage_runs_without_a_recipe(tiny: Path) -> None:
+    lines = load("recipe.yaml").run(quiet=True)["lines"]
+    join = lookup(Stage)["join"]
+    places = {"store": tiny / "alone", "runs": tiny / "alone-runs"}
+    word = join(input="anything").run(input=lines, name="word", seed=9, quiet=True, **places)
+    assert (word.path / "word.txt").read_text() == "ABC/9" and word.path.is_relative_to(tiny / "alone")
+    assert join(input="anything").run(input=lines.path, name="word", seed=9, quiet=True, **places).key == word.key
 
 
 def die(tiny: Path, shard: str, *overrides: str) -> int:

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+import resource
 import subprocess
 import sys
 import time
@@ -151,6 +152,28 @@ def test_bad_input_is_a_typed_error_and_leaves_no_half_artifact(home: Path, over
         run_in(home, override)
     assert said in str(caught.value), str(caught.value)
     assert not list((home / "store").rglob(".tmp-*"))
+
+
+def test_a_train_stage_runs_from_python_alone(home: Path, tmp_path: Path) -> None:
+    from ropewalk.pipeline.stages.train import Train
+
+    packed = run_in(home)["packed"]
+    shape = {"type": "gpt", "preset": "llama-tiny", "depth": 1, "width": 16, "heads": 2, "context": 64}
+    stage = Train(data="packed", model=shape, optimizer="adamw", budget={"steps": 2})
+    model = stage.run(data=packed, name="alone", store=tmp_path / "store", runs=tmp_path / "runs", quiet=True)
+    assert isinstance(model, Model) and model.manifest.metrics["steps"] == 2 and model.load().shape.depth == 1
+
+
+@pytest.mark.parametrize("name", ["quickstart", "tiny"])
+def test_validating_a_recipe_that_trains_is_quick_and_imports_no_torch(name: str, tmp_path: Path) -> None:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    result = command(tmp_path, "validate", str(TINY.with_name(f"{name}.yaml")))
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime  # of CPU: tests beside this one don't count
+    assert result.returncode == 0 and seconds < 1.0
+    code = "import sys, ropewalk; ropewalk.load(sys.argv[1]).plan(); print([m for m in ('torch', 'numba') if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code, str(TINY.with_name(f"{name}.yaml"))], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]" or torch.cuda.is_available()
 
 
 def test_an_export_without_a_verdict_offers_both_ways() -> None:

@@ -17,6 +17,7 @@ RopewalkError 1 (a bug of ours when bare)
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -98,6 +99,21 @@ class CheckpointError(RopewalkError):
 
 class ChangedRun(CheckpointError):
     """Unfinished work was made by another recipe or by other code."""
+
+
+def typed(error: BaseException, what: str) -> RopewalkError | None:
+    """The error of this tree that says what a foreign one means: memory and disk that ran out; None for all others."""
+    if isinstance(error, RopewalkError):
+        return None
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error):
+        lines = str(error).splitlines() or ["memory ran out"]
+        return OutOfMemory(
+            f"{what}: {lines[0]}", remedy="lower batch.micro_batch or length, or use a smaller model; what was saved is kept"
+        )
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO):
+        place = f"{error.filename}: " if error.filename else ""
+        return DiskError(f"{what}: {place}{error.strerror}", remedy="free some space or choose another store; finished work is kept")
+    return None
 
 
 class GateFailed(RopewalkError):

@@ -17,7 +17,7 @@ from typing import Any
 
 from ropewalk.core.artifact import Artifact, Manifest, beside, commit, sweep, write_durably
 from ropewalk.core.component import references
-from ropewalk.core.errors import ChangedRun, DataError, GateFailed
+from ropewalk.core.errors import ChangedRun, DataError, GateFailed, typed
 from ropewalk.core.events import Event, Listener
 from ropewalk.core.identity import changes
 from ropewalk.core.ledger import account, read_ledger
@@ -156,6 +156,9 @@ class _Runner:
                 self.folder.drop_work(planned.name)  # the mend will change the stage or its data: nothing fits then
             self.folder.record("stage_failed", stage=planned.name, error=f"{type(error).__name__}: {error}")
             LOGGER.debug("stage %s failed", planned.name, exc_info=error)
+            known = typed(error, planned.name)
+            if known:
+                raise known from error
             raise
         finally:
             self.folder.save_status()

@@ -79,6 +79,20 @@ class Stage(Component, family="stage", folders=("ropewalk.pipeline.stages",)):
         """Read inputs, write the artifact's files into `context.out`, say what was counted."""
         raise TypeError(f"stage {self.tag!r} has no make()")
 
+    def run(
+        self, *, name: str = "stage", store: Path | None = None, runs: Path | None = None, seed: int = 0, quiet: bool = False, **inputs: Any
+    ) -> Artifact:
+        """Make this stage alone, without a recipe: `Train(data="packed", …).run(data=artifact, store=…)`.
+
+        `inputs` are artifacts (or their folders) by the name of the field that refers to them.
+        """
+        from ropewalk.pipeline.recipe import Recipe
+
+        given = {field: f"path:{getattr(value, 'path', value)}" for field, value in inputs.items()}
+        fields = {field: value for field, value in self if field not in given}
+        stage = type(self)(**fields, **given)
+        return Recipe(name=name, seed=seed, store=store, runs=runs, stages={name: stage}).run(quiet=quiet)[name]
+
     def problems(self, upstream: Mapping[str, Stage | Artifact]) -> list[tuple[str, str]]:
         """What is wrong before any work: (field path, message); `upstream` holds what each reference path names."""
         return []
