@@ -24,6 +24,6 @@ def command(
     if path.exists() and not force:
         raise ConfigError(f"{path} is there already", remedy="--force overwrites it, --path names another file")
     if path.parent != Path() and not path.parent.is_dir():
-        raise ConfigError(f"{path.parent}: no such folder")
+        raise ConfigError(f"{path.parent}: no such folder", remedy=f"mkdir -p {path.parent}")
     write_durably(path, text.encode())
     typer.echo(f"wrote {path}; next: ropewalk plan {path}")

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from ropewalk import __version__
-from ropewalk.cli import explain, init, list, plan, report, run, schema, validate, verify
+from ropewalk.cli import doctor, explain, init, list, plan, report, run, schema, validate, verify
 from ropewalk.cli.settings import SETTINGS
 from ropewalk.core.errors import Interrupted, RopewalkError
 from ropewalk.core.log import set_up_console
@@ -27,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (run, plan, validate, init, schema, explain, list, report, verify):
+for verb in (run, plan, validate, init, schema, explain, list, report, verify, doctor):
     app.command(verb.__name__.rpartition(".")[2])(verb.command)
 
 
@@ -78,6 +78,8 @@ def main() -> None:
 def _fail(error: Exception) -> None:
     shown = getattr(error, "format_message", None)
     if shown is not None:  # the option parser's own errors
+        if not shown():  # no arguments: the help is printed already
+            sys.exit(2)
         _leave(2, f"{shown()} (see ropewalk --help)")
     if type(error).__name__ in ("Exit", "Abort"):
         sys.exit(getattr(error, "exit_code", 1))

@@ -15,6 +15,12 @@ def command(
     json: JsonOption = False,
 ) -> None:
     """Show which stages would run, which are cached, and what changed since they last ran."""
+    from ropewalk.pipeline.estimate import estimate, in_words
+
     stages, overrides = split(arguments)
     plan = load_recipe(recipe, overrides).plan(*stages)
-    show(plan.rows(), json, ("name", "type", "makes", "status", "reasons"))
+    rows = []
+    for row in plan.rows():
+        found = estimate(plan.recipe, row["name"])
+        rows.append({**row, "estimate": found if json else in_words(found)})
+    show(rows, json, ("name", "type", "makes", "status", "reasons", "estimate"))

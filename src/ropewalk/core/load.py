@@ -218,6 +218,7 @@ def _override(tree: Tree, override: str, top_level: Sequence[str]) -> None:
                 tree.problems.append(Problem(short(parts), f"there is no {short(parts[: index + 1])}", where, hint))
                 return
             below = {}
+            tree.places.setdefault(tuple(parts[: index + 1]), where)
         _set(at, part, below)
         at = below
     if isinstance(at, list) and not (isinstance(parts[-1], int) and parts[-1] < len(at)):

@@ -13,6 +13,7 @@ from ropewalk.core.load import Trail, Tree, child, nearest, short
 _SAID: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "missing": lambda error: "is required",
     "unknown_key": lambda error: "unknown key",
+    "path_type": lambda error: f"expected a path, got {error['input']!r}",
     "float_parsing": lambda error: f"expected a number, got {error['input']!r}",
     "int_parsing": lambda error: f"expected a whole number, got {error['input']!r}",
     "int_from_float": lambda error: f"expected a whole number, got {error['input']!r}",
@@ -31,10 +32,19 @@ def problems_of(error: ValidationError, tree: Tree, above: Trail = ()) -> list[P
         choices = [str(choice) for choice in item.get("ctx", {}).get("choices", [])]
         message = _SAID[item["type"]](item) if item["type"] in _SAID else _told(item)
         word = str(item.get("ctx", {}).get("tag", trail[-1] if trail else ""))
-        problem = Problem(short(trail), message, tree.place(trail), nearest(word, choices) if choices else "")
+        hint = nearest(word, choices) if choices else _explained(tree.value, trail) if item["type"] == "missing" else ""
+        problem = Problem(short(trail), message, tree.place(trail), hint)
         if trail not in found or item["type"] not in ("literal_error", "none_required"):
             found.setdefault(trail, problem)
     return list(found.values())
+
+
+def _explained(value: Any, trail: Trail) -> str:
+    """How to read about a field that is missing, where the mapping that lacks it names its type."""
+    for part in trail[:-1]:
+        value = child(value, part)
+    tag = value if isinstance(value, str) else value.get("type") if isinstance(value, dict) else None
+    return f"see ropewalk explain {tag}.{trail[-1]}" if tag and trail else ""
 
 
 def _told(item: Mapping[str, Any]) -> str:

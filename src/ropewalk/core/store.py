@@ -52,7 +52,7 @@ class Store:
 def open_outside(kinds: tuple[type[Artifact], ...], path: Path) -> Artifact:
     """A folder named by `path:`: an artifact of one of the kinds, or a foreign folder that a kind adopts."""
     if not path.is_dir():
-        raise DataError(f"{path}: no such folder")
+        raise DataError(f"{path}: no such folder", remedy="name a stage, or path: and a folder; it is relative to the recipe's file")
     if (path / MANIFEST).is_file():
         manifest = Manifest.read(path)
         for kind in kinds:
@@ -63,4 +63,5 @@ def open_outside(kinds: tuple[type[Artifact], ...], path: Path) -> Artifact:
         if kind.adopts and (path / kind.adopts).is_file():
             files = inventory(path)
             return kind(path, Manifest(kind.kind, key=digest(files), stage=str(path), files=files))
-    raise DataError(f"{path}: has no {MANIFEST}", remedy="name a folder that ropewalk made, such as runs/NAME/stages/STAGE")
+    foreign = "".join(f", or one with {kind.adopts}" for kind in kinds if kind.adopts)
+    raise DataError(f"{path}: has no {MANIFEST}", remedy=f"name a folder that ropewalk made, such as runs/NAME/stages/STAGE{foreign}")

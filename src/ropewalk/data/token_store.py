@@ -76,6 +76,13 @@ class Layout:
     holdout: float
     seed: int
 
+    def other_holdout(self, documents: int) -> str:
+        """What to do when so few documents all fell to one side."""
+        if documents < 2:
+            return "one document can't be divided: cut it where it is loaded, as {type: text, path: FILE, per: paragraph} does, or set holdout: 0"
+        wanted = max(0.05, min(0.5, 5 / documents))
+        return f"set holdout: {wanted:.2g}, which holds out about {max(1, round(wanted * documents))} of them; or 0; or bring more text"
+
 
 def join_shards(out: Path, vocabulary: Vocabulary, layout: Layout, chat_template: str = "") -> dict[str, Any]:
     """Join `encoded/*` to a store, copy the tokenizer, plan both splits; returns what to report.

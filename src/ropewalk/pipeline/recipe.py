@@ -106,6 +106,7 @@ class Recipe(BaseModel):
         return found
 
     def _check(self, name: str, path: str, ref: Ref[Any], upstream: dict[str, Stage | Artifact], say: Any) -> None:
+        fitting = [other for other, made in self.stages.items() if other != name and issubclass(made.makes, ref.kinds)]
         if ref.scheme == "path":
             try:
                 upstream[path] = open_outside(ref.kinds, Path(ref.location))
@@ -114,11 +115,13 @@ class Recipe(BaseModel):
         elif ref.scheme:
             say(f"{name}.{path}", f"{ref.scheme}: references are not read by this stage")
         elif ref.target not in self.stages:
-            fitting = [other for other, made in self.stages.items() if other != name and issubclass(made.makes, ref.kinds)]
             hint = nearest(ref.target, fitting) or nearest(ref.target, list(self.stages))
             say(f"{name}.{path}", f"there is no stage {ref.target!r}", hint)
         elif not issubclass(self.stages[ref.target].makes, ref.kinds):
-            say(f"{name}.{path}", f"needs {ref.wants()}, but {ref.target!r} makes {_article(self.stages[ref.target].makes.__name__)}")
+            makers = sorted(tag for tag, stage in lookup(Stage).items() if issubclass(stage.makes, ref.kinds))
+            hint = f"one of: {', '.join(fitting)}" if fitting else f"a stage of type {' or '.join(makers)} makes it" if makers else ""
+            made = _article(self.stages[ref.target].makes.__name__)
+            say(f"{name}.{path}", f"needs {ref.wants()}, but {ref.target!r} makes {made}", hint)
         else:
             upstream[path] = self.stages[ref.target]
 

@@ -91,8 +91,11 @@ def too_many_bad(reasons: Mapping[str, int], records_in: int, source: Source, ex
     for reason, number in sorted(reasons.items(), key=lambda item: (-item[1], item[0])):
         first = examples.get(reason, [])
         lines.append(f"  {number:,} {reason} ({REASONS.get(reason, reason)})" + (f", first at {first[0]['witness']}" if first else ""))
+    remedy = "look at them; if they may go, raise max_bad_fraction"
+    if reasons.get("no_text", 0) > bad / 2:
+        remedy = "name the field that holds the text, such as text: body, in the source; if they may go, raise max_bad_fraction"
     return DataError(
         f"{bad:,} of {records_in:,} records are bad ({bad / records_in:.2%}; max_bad_fraction is {source.max_bad_fraction}):\n"
         + "\n".join(lines),
-        remedy="look at them; if they may go, raise max_bad_fraction",
+        remedy=remedy,
     )

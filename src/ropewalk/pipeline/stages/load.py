@@ -42,8 +42,10 @@ class Load(Stage, type="load"):
             why = f"all {counts['records_in']:,} records are bad: {bad}" if counts["records_in"] else "there are no records"
             raise DataError(f"{context.name}: nothing to load: {why}", remedy="look at the source's path and at its fields")
         if counts["quarantined"]:
+            places = [str(shown[0]["witness"]) for shown in facts["examples"].values() if shown]
+            first = f"; the first at {places[0]}" if places else ""
             what = "set aside" if self.source.on_bad_record == "quarantine" else "left out"
-            context.log.warning("%s: %s of %d records %s: %s", context.name, counts["quarantined"], counts["records_in"], what, bad)
+            context.log.warning("%s: %s of %d records %s: %s%s", context.name, counts["quarantined"], counts["records_in"], what, bad, first)
         for line in facts["corrupt"]:
             context.log.warning("%s: %s", context.name, line)
         facts["repeated_ids"] = _make_ids_unique(context)

@@ -58,9 +58,9 @@ class Pack(Stage, type="pack"):
         layout = Layout(self.length, self.packing, self.attend, self.holdout, context.seed)
         report = join_shards(context.out, vocabulary, layout)
         if self.holdout and not report["holdout/documents"]:
-            raise DataError(f"{context.name}: no document was held out of {counts['kept']}", remedy="raise holdout, or set it to 0")
+            raise DataError(f"{context.name}: no document was held out of {counts['kept']}", remedy=layout.other_holdout(counts["kept"]))
         if not report["train/documents"]:
-            raise DataError(f"{context.name}: all {counts['kept']} documents were held out", remedy="lower holdout")
+            raise DataError(f"{context.name}: all {counts['kept']} documents were held out", remedy=layout.other_holdout(counts["kept"]))
         return Facts(counts, {**report, "spelt_controls": spelt})
 
 

@@ -82,9 +82,9 @@ class Render(Stage, type="render"):
         layout = Layout(self.length, self.packing, "document", self.holdout, context.seed)
         report = join_shards(context.out, vocabulary, layout, TEMPLATES[self.template].jinja)
         if self.holdout and not report["holdout/documents"]:
-            raise DataError(f"{context.name}: no conversation was held out of {counts['kept']}", remedy="raise holdout, or set it to 0")
+            raise DataError(f"{context.name}: no conversation was held out of {counts['kept']}", remedy=layout.other_holdout(counts["kept"]))
         if not report["train/documents"]:
-            raise DataError(f"{context.name}: all {counts['kept']} conversations were held out", remedy="lower holdout")
+            raise DataError(f"{context.name}: all {counts['kept']} conversations were held out", remedy=layout.other_holdout(counts["kept"]))
         return Facts(counts, {**report, "cropped_tokens": cropped, "spelt_controls": spelt})
 
 

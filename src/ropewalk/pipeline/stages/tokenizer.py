@@ -46,7 +46,8 @@ class TrainTokenizer(Stage, type="tokenizer"):
 
     def problems(self, upstream: Mapping[str, Stage | Artifact]) -> list[tuple[str, str]]:
         least = ALPHABET + len(self.controls)
-        return [("size", f"{self.size} is below {least}: all bytes and {len(self.controls)} control tokens")] if self.size < least else []
+        parts = f"{ALPHABET} bytes and {len(self.controls)} for control tokens"
+        return [("size", f"{self.size} is too small: set at least {least}, {parts}")] if self.size < least else []
 
     def make(self, context: Context) -> Facts:
         corpus = context.open(self.input)
@@ -64,6 +65,11 @@ class TrainTokenizer(Stage, type="tokenizer"):
         engine = train_byte_bpe(texts(), self.size, self.controls, self.min_frequency, self.pretokenizer)
         if not total_bytes:
             raise DataError(f"{context.name}: the corpus has no text to learn from")
+        found = engine.get_vocab_size()
+        if found < self.size:
+            context.log.warning(
+                "%s: the corpus has words for %d ids, not %d; more text, or min_frequency: 1, makes more", context.name, found, self.size
+            )
         template = TEMPLATES["chatml"].jinja if self.special == "chatml" else ""
         save_tokenizer(engine, context.out, template)
-        return Facts(metrics={"size": engine.get_vocab_size(), "corpus_bytes": total_bytes})
+        return Facts(metrics={"size": found, "corpus_bytes": total_bytes})

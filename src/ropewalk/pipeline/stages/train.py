@@ -86,7 +86,7 @@ class Train(Stage, type="train"):
     @model_validator(mode="after")
     def _one_start(self) -> Self:
         if (self.model is None) == (self.init is None):
-            raise ValueError("needs model (a new one) or init (one to go on with), not both" if self.model else "needs model or init")
+            raise ValueError("needs model (a new one) or init (one to go on with), not both" if self.model else "needs model (a new one) or init (one to go on with)")
         if self.early_stopping and self.evaluate.every == 0:
             raise ValueError("early_stopping needs evaluations, and evaluate.every is 0")
         return self
@@ -108,7 +108,8 @@ class Train(Stage, type="train"):
         else:
             context = start.context if isinstance(start, Model) else 0
         if 0 < context < length:
-            found.append(("data", f"sequences of {length} tokens are longer than the model's context of {context}"))
+            mend = f"set length: {context} where they are made" + (f", or context: {length} in the model" if self.model else "")
+            found.append(("data", f"sequences of {length} tokens are longer than the model's context of {context}: {mend}"))
         if facts.get("holdout") == 0 and self.early_stopping:
             found.append(("early_stopping", "nothing is held out: set holdout in the stage that makes the data"))
         return found
