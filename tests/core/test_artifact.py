@@ -117,7 +117,7 @@ def test_sweep_takes_temporary_things_only(tmp_path: Path) -> None:
     (tmp_path / ".tmp-a").mkdir()
     (tmp_path / ".tmp-b").write_text("x")
     (tmp_path / "keep").write_text("x")
-    sweep(tmp_path, older_than_seconds=1000)
+    sweep(tmp_path, names=".tmp-other-*")
     assert len(os.listdir(tmp_path)) == 3
     sweep(tmp_path)
     assert os.listdir(tmp_path) == ["keep"]

@@ -161,3 +161,21 @@ def test_override_of_a_misspelt_stage_offers_the_right_one(tmp_path: Path) -> No
 def test_nearest() -> None:
     assert nearest("learnign_rate", ["learning_rate", "x"]) == "did you mean 'learning_rate'?"
     assert nearest("zzz", ["a", "b"]) == "one of: a, b"
+
+
+@pytest.mark.parametrize("name", ["MY_TOKEN", "AWS_ACCESS_KEY_ID", "private_key", "DB_PASSWD", "GITHUB_PAT"])
+def test_secrets_are_not_written_into_recipes(name: str) -> None:
+    assert "looks like a secret" in read(f"a: ${{{name}}}").problems[0].message
+
+
+@pytest.mark.parametrize("name", ["NUM_TOKENS", "TOKENIZER_DIR", "MONKEY", "PATH_TO_DATA"])
+def test_names_that_only_sound_like_secrets_are_read(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "x")
+    assert read(f"a: ${{{name}}}").value == {"a": "x"}
+
+
+def test_odd_numbers_and_circles_are_no_bugs(tmp_path: Path) -> None:
+    assert read("a: " + "9" * 5000).value["a"] == "9" * 5000
+    with pytest.raises(ConfigError, match="alias"):
+        read("a: &a\n  b: *a\n")
+    assert overridden(tmp_path, "base.²=3").value["stages"]["base"]["²"] == 3

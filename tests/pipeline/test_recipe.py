@@ -33,7 +33,7 @@ def test_all_mistakes_are_said_at_once_with_place_and_nearest_word(tiny: Path) -
         "r.yaml:2:1: nme: unknown key (did you mean 'name'?)",
         "r.yaml:4:1: seed: expected a whole number, got 'minus'",
         "r.yaml:6:3: a: unknown stage 'uper' (did you mean 'upper'?)",
-        "r.yaml:7:3: b.words: is required",
+        "r.yaml:7:3: b.words: is required (see ropewalk explain upper.words)",
         "r.yaml:9:5: b.wrods: unknown key (did you mean 'words'?)",
         "r.yaml:10:5: b.suffix: expected text, got 3: put it in quotes",
         "r.yaml:11:19: c.input: expected the name of a stage, or path:, hf: or gguf: and a place, got 7",

@@ -200,3 +200,47 @@ def test_where_links_are_not_allowed_a_file_says_the_place(tiny: Path, monkeypat
     monkeypatch.setattr(Path, "symlink_to", refuse)
     run = load("recipe.yaml").run(quiet=True)
     assert (run.path / "stages" / "word").is_file() and run.folder.artifact("word") == run["word"].path
+
+
+def test_work_without_its_note_is_nobodys(tiny: Path) -> None:
+    die(tiny, "002")
+    (tiny / "runs/tiny/work/lines/identity.json").unlink()
+    run = load("recipe.yaml", ["lines.suffix='!'"]).run(quiet=True)
+    assert (run["word"].path / "word.txt").read_text() == "A!B!C!/3"
+
+
+def test_a_change_that_was_accepted_stands_in_the_manifest(tiny: Path) -> None:
+    die(tiny, "002")
+    run = load("recipe.yaml", ["lines.suffix='!'"]).run(quiet=True, accept_changes=True)
+    history = run["lines"].manifest.notes["history"]
+    assert len(history) == 1 and history[0]["changes"] == ["suffix:  -> !"] and run["word"].manifest.notes["history"] == []
+
+
+def test_a_place_without_a_manifest_is_cleared(tiny: Path) -> None:
+    run = load("recipe.yaml").run(quiet=True)
+    (run["word"].path / "manifest.json").unlink()
+    assert load("recipe.yaml").run(quiet=True).made == ["word"]
+    assert load("recipe.yaml").run(quiet=True).made == []
+
+
+def test_a_damaged_input_stops_what_would_be_made_of_it(tiny: Path) -> None:
+    run = load("recipe.yaml").run(quiet=True)
+    (run["lines"].path / "lines" / "001.txt").write_text("X")
+    with pytest.raises(DataError, match=r"lines: damaged: lines/001\.txt"):
+        load("recipe.yaml", ["word.limit=9"]).run(quiet=True)
+
+
+def test_running_one_stage_keeps_what_the_others_said(tiny: Path) -> None:
+    load("recipe.yaml").run(quiet=True)
+    run = load("recipe.yaml").run("lines", quiet=True)
+    status = json.loads((run.path / "run.json").read_text())["stages"]
+    assert list(status) == ["lines", "word"] and status["word"]["status"] == "done" and run.made == []
+
+
+def test_the_resolved_recipe_reads_back_whatever_its_texts(tiny: Path) -> None:
+    (tiny / "recipe.yaml").write_text(
+        'name: "1e3"\nplugins: [stages.py]\nstages:\n  lines: {type: upper, words: ["007", "no", "true", "1_0", "~"]}\n'
+    )
+    run = load("recipe.yaml").run(quiet=True)
+    again = load(run.path / "recipe.yaml", ["plugins=[]"])
+    assert again.name == "1e3" and again.stages == run.recipe.stages

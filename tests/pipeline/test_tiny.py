@@ -108,7 +108,9 @@ def test_a_changed_filter_reruns_it_and_what_hangs_on_it(home: Path) -> None:
     rows = {row["name"]: row for row in recipe_in(home, "clean.steps.2.min_words=9").plan().rows()}
     assert [name for name, row in rows.items() if row["status"] == "cached"] == ["raw", "chats"]
     assert rows["clean"]["reasons"] == ("steps.2.min_words: 8 -> 9",) and rows["unique"]["reasons"] == ("input input (clean) runs",)
-    assert {row["status"] for row in recipe_in(home, "base.threads=1", "base.batch.micro_batch=2").plan().rows()} == {"cached"}
+    assert {row["status"] for row in recipe_in(home, "base.threads=1", "sft.batch.micro_batch=2").plan().rows()} == {"cached"}
+    by_dropout = recipe_in(home, "base.batch.micro_batch=2").plan()["base"]  # its draws differ, and so do the weights
+    assert by_dropout.status == "run" and "what it reads changed" in by_dropout.reasons[0]
 
 
 def test_micro_batches_of_another_size_give_the_same_losses(home: Path, tmp_path: Path) -> None:
@@ -137,7 +139,7 @@ def test_a_gate_beyond_reach_exits_with_9_and_the_report_says_by_how_much(home: 
     ("override", "error", "said"),
     [
         ("packed.length=256", ConfigError, "base.data: sequences of 256 tokens are longer than the model's context of 128"),
-        ("vocab.size=200", ConfigError, "vocab.size: 200 is below 259"),
+        ("vocab.size=200", ConfigError, "vocab.size: 200 is too small: set at least 259"),
         ("vocab.special=none", ConfigError, "turns.template: chatml needs"),
         ("gate.checks.0.metric=perplexity/bits_per_bite", ConfigError, "did you mean 'perplexity/bits_per_byte'"),
         ("base.budget={steps: 3, tokens: 3}", ConfigError, "needs exactly one of"),

@@ -49,6 +49,10 @@ def options(
         raise typer.BadParameter("choose debug, info, warning or error", param_hint="--log-level")
     set_up_console(log_level, quiet=quiet)
     SETTINGS.quiet, SETTINGS.plugins = quiet, not no_plugins
+    if no_plugins:
+        from ropewalk.core import component
+
+        component.entry_points_allowed = False
 
 
 def _stopped(number: int, frame: FrameType | None) -> None:

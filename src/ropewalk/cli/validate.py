@@ -14,6 +14,10 @@ def command(
     arguments: Annotated[list[str] | None, typer.Argument(help="Overrides path=value.", metavar="[PATH=VALUE]…")] = None,
 ) -> None:
     """Check a recipe: types, keys, references, values that can't go together."""
-    _, overrides = split(arguments)
+    words, overrides = split(arguments)
+    if words:
+        from ropewalk.core.errors import ConfigError
+
+        raise ConfigError(f"{words[0]!r} is no override: write path=value")
     loaded = load_recipe(recipe, overrides)
     typer.echo(f"{recipe}: {len(loaded.stages)} stages, no mistakes found: {' -> '.join(loaded.order())}")

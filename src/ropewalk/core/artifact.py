@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import shutil
-import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -203,11 +202,10 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def sweep(folder: Path, older_than_seconds: float = 0.0, names: str = ".tmp-*") -> None:
-    """Remove temporary folders and files that a killed process left."""
+def sweep(folder: Path, names: str = ".tmp-*") -> None:
+    """Remove temporary folders and files that a killed process left; only where a lock says that nobody else writes."""
     for path in folder.glob(names):
-        if time.time() - path.stat().st_mtime >= older_than_seconds:
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)

@@ -24,7 +24,8 @@ MAX_EXTENDS = 8
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9_]*)")
 _FLOAT = re.compile(r"[-+]?([0-9][0-9_]*\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
-_SECRET = re.compile(r"(TOKEN|SECRET|PASSWORD|API_?KEY|CREDENTIAL)", re.IGNORECASE)
+_SECRET = re.compile(r"(?:^|_)(TOKEN|SECRET|PASSWORD|PASSWD|PAT|CREDENTIALS?|APIKEY|KEY)(?:_|$)", re.IGNORECASE)
+MOST_DIGITS = 300
 
 
 @dataclass
@@ -112,6 +113,8 @@ def plain(text: str) -> Any:
         return None
     if text in ("true", "True", "TRUE", "false", "False", "FALSE"):
         return text.lower() == "true"
+    if len(text) > MOST_DIGITS:
+        return text
     if _INTEGER.fullmatch(text):
         return int(text.replace("_", ""))
     if _FLOAT.fullmatch(text) and not re.fullmatch(r"[-+]?0[0-9]+", text):
@@ -154,7 +157,10 @@ def _parse(text: str, path: Path, name: str, tree: Tree) -> dict[str, Any]:
         raise ConfigError([Problem("", "nested too deeply", name)]) from None
     if not isinstance(node, yaml.MappingNode):
         raise ConfigError([Problem("", "a recipe is a mapping with `format`, `name` and `stages`", name)])
-    return _Reader(path, name, tree).mapping(node, ())
+    try:
+        return _Reader(path, name, tree).mapping(node, ())
+    except RecursionError:
+        raise ConfigError([Problem("", "an alias stands inside what it names", name)]) from None
 
 
 def _read_file(path: Path, tree: Tree, above: tuple[Path, ...]) -> dict[str, Any]:
@@ -202,7 +208,7 @@ def _override(tree: Tree, override: str, top_level: Sequence[str]) -> None:
     if not equals or not name:
         tree.problems.append(Problem("", "an override is written path=value", where))
         return
-    parts: list[str | int] = [int(part) if part.isdigit() else part for part in name.split(".")]
+    parts: list[str | int] = [int(part) if part.isascii() and part.isdecimal() else part for part in name.split(".")]
     if parts[0] not in top_level and parts[0] != "stages":
         parts.insert(0, "stages")
     value = _override_value(tree, text, where, tuple(parts))

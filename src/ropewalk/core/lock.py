@@ -31,7 +31,8 @@ class Lock(AbstractContextManager["Lock"]):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            raise DiskError(f"{self.path}: {error.strerror}", remedy="choose a folder that can be written: ROPEWALK_STORE moves the store, CHECKPOINT_DIR the runs") from error
+            remedy = "choose a folder that can be written: ROPEWALK_STORE moves the store, CHECKPOINT_DIR the runs"
+            raise DiskError(f"{self.path}: {error.strerror}", remedy=remedy) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX if self.wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

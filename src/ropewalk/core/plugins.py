@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import importlib
 import sys
+import traceback
 import types
 from dataclasses import dataclass
 from pathlib import Path
 
-from ropewalk.core.errors import ConfigError, Problem
+from ropewalk.core.errors import ConfigError, Interrupted, Problem
 
 PLUGIN = "ropewalk_plugin_"
 
@@ -41,5 +42,9 @@ def load_plugin(path: Path) -> None:
         sys.modules[package] = module
     try:
         importlib.import_module(f"{package}.{path.stem}")
+    except Interrupted:
+        raise
     except Exception as error:
-        raise ConfigError([Problem("plugins", f"{path} can't be imported: {type(error).__name__}: {error}")]) from error
+        frames = traceback.extract_tb(error.__traceback__)
+        line = next((f" (line {frame.lineno})" for frame in reversed(frames) if Path(frame.filename) == path.resolve()), "")
+        raise ConfigError([Problem("plugins", f"{path} can't be imported: {type(error).__name__}: {error}{line}")]) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,6 @@ from ropewalk.core.errors import DataError
 from ropewalk.core.lock import Lock
 
 A = TypeVar("A", bound=Artifact)
-STALE_SECONDS = 7 * 24 * 3600
 
 
 def default_root() -> Path:
@@ -35,11 +35,21 @@ class Store:
         place = self.place(kind.kind, key)
         return kind.open(place) if (place / MANIFEST).is_file() else None
 
+    def find_or_clear(self, kind: type[A], key: str) -> A | None:
+        """As `find`; what stands in the way without being a whole artifact is removed. Only while `making` is held."""
+        place = self.place(kind.kind, key)
+        try:
+            found = self.find(kind, key)
+        except DataError:
+            found = None
+        if found is None and place.exists():
+            shutil.rmtree(place)
+        return found
+
     @contextmanager
     def making(self, kind: str, key: str) -> Iterator[None]:
         """Held while a key is made; a second process waits here and then finds it finished. A killed owner's traces go."""
         with Lock(self.root / ".locks" / f"{kind}-{key}", f"{kind} {key}", wait=True):
-            sweep(self.root / kind, STALE_SECONDS)
             sweep(self.root / kind, names=f".tmp-{key}-*")
             yield
 

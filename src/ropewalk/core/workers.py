@@ -63,4 +63,4 @@ def run_in_processes(
                 ) from None
             LOGGER.warning("a worker process died (at work: %s); starting it again", names)
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(wait=True, cancel_futures=True)  # nobody may still write when the caller sorts out what stands

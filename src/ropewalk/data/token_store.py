@@ -79,7 +79,7 @@ class Layout:
     def other_holdout(self, documents: int) -> str:
         """What to do when so few documents all fell to one side."""
         if documents < 2:
-            return "one document can't be divided: cut it where it is loaded, as {type: text, path: FILE, per: paragraph} does, or set holdout: 0"
+            return "one document can't be divided: cut it in load, by {type: text, path: FILE, per: paragraph}, or set holdout: 0"
         wanted = max(0.05, min(0.5, 5 / documents))
         return f"set holdout: {wanted:.2g}, which holds out about {max(1, round(wanted * documents))} of them; or 0; or bring more text"
 

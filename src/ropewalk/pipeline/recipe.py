@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ropewalk.core import component as components
 from ropewalk.core.artifact import Artifact
 from ropewalk.core.component import as_tree, lookup, references, with_default_type
-from ropewalk.core.errors import ConfigError, Problem
+from ropewalk.core.errors import ConfigError, DataError, Problem
 from ropewalk.core.load import Tree, nearest, read_text, read_tree
 from ropewalk.core.location import Located
 from ropewalk.core.plugins import load_plugin
@@ -110,7 +110,7 @@ class Recipe(BaseModel):
         if ref.scheme == "path":
             try:
                 upstream[path] = open_outside(ref.kinds, Path(ref.location))
-            except Exception as error:
+            except DataError as error:
                 say(f"{name}.{path}", str(error))
         elif ref.scheme:
             say(f"{name}.{path}", f"{ref.scheme}: references are not read by this stage")
@@ -118,7 +118,7 @@ class Recipe(BaseModel):
             hint = nearest(ref.target, fitting) or nearest(ref.target, list(self.stages))
             say(f"{name}.{path}", f"there is no stage {ref.target!r}", hint)
         elif not issubclass(self.stages[ref.target].makes, ref.kinds):
-            makers = sorted(tag for tag, stage in lookup(Stage).items() if issubclass(stage.makes, ref.kinds))
+            makers = sorted(tag for tag, stage in lookup(Stage).items() if issubclass(stage, Stage) and issubclass(stage.makes, ref.kinds))
             hint = f"one of: {', '.join(fitting)}" if fitting else f"a stage of type {' or '.join(makers)} makes it" if makers else ""
             made = _article(self.stages[ref.target].makes.__name__)
             say(f"{name}.{path}", f"needs {ref.wants()}, but {ref.target!r} makes {made}", hint)

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import time
+import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,24 @@ import yaml
 
 from ropewalk.core.artifact import Manifest, write_durably
 from ropewalk.core.errors import DataError, DiskError
+from ropewalk.core.load import plain
 from ropewalk.core.store import default_root
 from ropewalk.pipeline.recipe import Recipe
 
 RUN_FILE = "run.json"
 EVENTS_FILE = "events.jsonl"
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes every text that reading a recipe would take for something else, such as `1e3`."""
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    style = None if isinstance(plain(value), str) else "'"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+_Dumper.add_representer(str, _text)
 
 
 @dataclass
@@ -75,7 +89,7 @@ class RunFolder:
     def save(self, recipe: Recipe) -> None:
         """Write the resolved recipe and the status; everything else in the folder survives."""
         self.path.mkdir(parents=True, exist_ok=True)
-        resolved = yaml.safe_dump(recipe.tree(), sort_keys=False, allow_unicode=True, width=120)
+        resolved = yaml.dump(recipe.tree(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
         if not (self.path / "recipe.yaml").is_file() or (self.path / "recipe.yaml").read_text(encoding="utf-8") != resolved:
             write_durably(self.path / "recipe.yaml", resolved.encode())
 
@@ -100,7 +114,9 @@ class RunFolder:
 
     def drop_work(self, stage: str) -> None:
         if self.work(stage).exists():
-            shutil.rmtree(self.work(stage))
+            hidden = self.path / "work" / f".tmp-{stage}-{uuid.uuid4().hex[:8]}"
+            os.rename(self.work(stage), hidden)  # a kill in between leaves nothing that looks like work
+            shutil.rmtree(hidden)
         parent = self.path / "work"
         if parent.is_dir() and not any(parent.iterdir()):
             parent.rmdir()

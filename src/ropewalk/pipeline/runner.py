@@ -5,9 +5,7 @@ A gate that fails stops the stages behind it; the others go on, and GateFailed i
 
 from __future__ import annotations
 
-import json
 import math
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -15,11 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ropewalk.core.artifact import Artifact, Manifest, beside, commit, sweep, write_durably
+from ropewalk.core.artifact import Artifact, Manifest, beside, commit, sweep
 from ropewalk.core.component import references
-from ropewalk.core.errors import ChangedRun, DataError, GateFailed, typed
+from ropewalk.core.errors import DataError, GateFailed, typed
 from ropewalk.core.events import Event, Listener
-from ropewalk.core.identity import changes
 from ropewalk.core.ledger import account, read_ledger
 from ropewalk.core.lock import Lock
 from ropewalk.core.log import LOGGER, LogFile, Progress
@@ -34,6 +31,7 @@ from ropewalk.pipeline.plan import Plan, PlannedStage, make_plan
 from ropewalk.pipeline.recipe import Recipe
 from ropewalk.pipeline.rundir import RunFolder
 from ropewalk.pipeline.stage import Context, Stage
+from ropewalk.pipeline.unfinished import history, sort_out
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ class Run:
     @property
     def made(self) -> list[str]:
         """The stages that did work; empty when everything was cached."""
-        return [name for name, facts in self.folder.status["stages"].items() if facts["status"] == "done"]
+        return [stage.name for stage in self.plan.stages if self.folder.status["stages"][stage.name]["status"] == "done"]
 
 
 @dataclass(frozen=True)
@@ -86,6 +84,7 @@ def run_recipe(
         stack.enter_context(LogFile(folder.path / "run.log"))
         sweep(folder.path)
         sweep(folder.path / "stages")
+        sweep(folder.path / "work")
         runner = _Runner(plan, folder, restart, accept_changes, quiet, tuple(listeners))
         runner.run()
     return Run(recipe, plan, folder)
@@ -101,24 +100,26 @@ class _Runner:
         self.store = Store(folder.store_root)
         self.failed: list[GateFailed] = []
         self.stopped: set[str] = set()
+        self.verified: set[Path] = set()
 
     def run(self) -> None:
         before = self.folder.read_status().get("stages", {})
+        planned = {
+            stage.name: {"status": "waiting", "key": stage.key, "type": stage.type, "makes": stage.makes} for stage in self.plan.stages
+        }
         self.folder.save(self.recipe)
         self.folder.status = {
             "name": self.recipe.name,
             "started": time.time(),
             "status": "running",
             "environment": environment(),
-            "stages": {
-                stage.name: {"status": "waiting", "key": stage.key, "type": stage.type, "makes": stage.makes} for stage in self.plan.stages
-            },
+            "stages": {name: planned.get(name) or before[name] for name in self.recipe.stages if name in planned or name in before},
         }
         self.folder.save_status()
         self.folder.record("run_started", name=self.recipe.name)
         try:
             for stage in self.plan.stages:
-                self.one(stage, before.get(stage.name, {}))
+                self.one(stage)
             self.finish("gate failed" if self.failed else "done")
         except BaseException as error:
             self.finish(f"{type(error).__name__}: {error}")
@@ -132,7 +133,7 @@ class _Runner:
         self.folder.save_status()
         self.folder.record("run_ended", status=status)
 
-    def one(self, planned: PlannedStage, before: Mapping[str, Any]) -> None:
+    def one(self, planned: PlannedStage) -> None:
         stage = self.recipe.stages[planned.name]
         facts = self.folder.status["stages"][planned.name]
         blocked = sorted({ref.target for ref in references(stage).values() if not ref.scheme} & self.stopped)
@@ -142,7 +143,7 @@ class _Runner:
             LOGGER.warning("%s: not made, since %s said no", planned.name, " and ".join(blocked))
             return
         try:
-            artifact = self.cached(planned, stage, before) or self.made(planned, stage)
+            artifact = self.cached(planned, stage) or self.made(planned, stage)
             self.folder.link(planned.name, artifact.path)
             stage.confirm(artifact)
         except GateFailed as error:
@@ -163,12 +164,11 @@ class _Runner:
         finally:
             self.folder.save_status()
 
-    def cached(self, planned: PlannedStage, stage: Stage, before: Mapping[str, Any]) -> Artifact | None:
+    def cached(self, planned: PlannedStage, stage: Stage) -> Artifact | None:
         try:
             found = self.store.find(stage.makes, planned.key)
         except DataError as error:
             LOGGER.warning("%s: %s; making it again", planned.name, error.message)
-            shutil.rmtree(planned.place)
             return None
         if found:
             self.folder.status["stages"][planned.name].update(status="cached", cost=found.manifest.notes.get("cost", {}))
@@ -178,10 +178,9 @@ class _Runner:
 
     def made(self, planned: PlannedStage, stage: Stage) -> Artifact:
         name = planned.name
-        self.sort_out_work(planned)
+        sort_out(self.folder, planned, restart=self.restart, accept_changes=self.accept_changes)
         with self.store.making(stage.makes.kind, planned.key):
-            found = self.store.find(stage.makes, planned.key)
-            if found:
+            if found := self.store.find_or_clear(stage.makes, planned.key):
                 self.folder.status["stages"][name]["status"] = "cached"
                 return found
             self.folder.status["stages"][name]["status"] = "running"
@@ -237,6 +236,7 @@ class _Runner:
                 metrics=dict(facts.metrics),
                 notes={
                     "identity": {"outside": parts["outside"], "seed": parts["seed"]},
+                    "history": history(self.folder, planned.name),
                     "cost": meter.cost().__dict__,
                     "environment": environment(),
                 },
@@ -260,30 +260,17 @@ class _Runner:
         return tuple(self.recipe.stages[stage.name].makes.open(stage.place) for stage in self.plan.stages if stage.name in needed)
 
     def open_ref(self, ref: Ref[Any]) -> Artifact:
+        """The artifact, every byte of it checked once a run: what is made from a damaged one would carry a clean key."""
         if ref.scheme:
-            return open_outside(ref.kinds, Path(ref.location))
-        planned = self.plan[ref.target]
-        return self.recipe.stages[ref.target].makes.open(planned.place)
-
-    def sort_out_work(self, planned: PlannedStage) -> None:
-        """Unfinished work goes on when it still fits, else ChangedRun says what changed."""
-        work = self.folder.work(planned.name)
-        if self.restart or not self.folder.has_work(planned.name):
-            self.folder.drop_work(planned.name)
-        work.mkdir(parents=True, exist_ok=True)
-        note = work / "identity.json"
-        parts, identity = planned.identity.parts(), planned.identity
-        before = json.loads(note.read_bytes()) if note.is_file() else None
-        if before and before["key"] != identity.key:
-            what = changes(before["parts"], parts)
-            if before["safe_key"] != identity.safe_key and not self.accept_changes:
-                raise ChangedRun(
-                    f"{planned.name}: unfinished work in {work} was made otherwise:\n" + "\n".join(f"  {line}" for line in what),
-                    remedy="undo the change, or --restart to begin this stage again, or --accept-changes to go on with it",
-                )
-            LOGGER.warning("%s: going on after a change: %s", planned.name, "; ".join(what))
-            self.folder.record("changed", stage=planned.name, changes=what)
-        write_durably(note, json.dumps({"key": identity.key, "safe_key": identity.safe_key, "parts": parts}).encode())
+            artifact = open_outside(ref.kinds, Path(ref.location))
+        else:
+            artifact = self.recipe.stages[ref.target].makes.open(self.plan[ref.target].place)
+        if artifact.path not in self.verified:
+            if wrong := artifact.manifest.verify(artifact.path):
+                remedy = f"delete {artifact.path} and run again: it is made anew"
+                raise DataError(f"{ref.target}: damaged: {'; '.join(wrong[:3])}", remedy=remedy)
+            self.verified.add(artifact.path)
+        return artifact
 
 
 def _plain(value: float | str) -> float | str:

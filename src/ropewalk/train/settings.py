@@ -45,7 +45,8 @@ class BatchSize(Component):
     tokens: Annotated[Count, Field(gt=0)] | None = None
     """Positions an update: as many whole sequences as fit."""
     micro_batch: Annotated[Annotated[Count, Field(gt=0)] | None, RUNTIME] = None
-    """Sequences computed at once; smaller takes less memory and gives the same update. Chosen by the device when left out."""
+    """Sequences computed at once; smaller takes less memory and gives the same update (with dropout, other draws).
+    Chosen by the device when left out."""
 
     @model_validator(mode="after")
     def _not_both(self) -> Self:

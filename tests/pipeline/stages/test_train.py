@@ -32,6 +32,7 @@ from ropewalk.pipeline.stages.train import LOG_FILE, Train
 
 TEXTS = [f"{name} gives {n} knots to rope number {n * n % 17}." for n in range(60) for name in ("Ann", "Bo")]
 SHAPE = {"type": "gpt", "preset": "qwen3-tiny", "depth": 1, "width": 16, "heads": 2, "mlp_width": 24, "context": 48}
+LONG = "sequences of 64 tokens are longer than the model's context of 48: set length: 48 where they are made"
 LEARNS = {"data": "packed", "model": SHAPE, "optimizer": {"type": "adamw", "lr": 0.01}, "device": "cpu"}
 
 
@@ -249,7 +250,7 @@ def test_threads_and_the_random_state_are_put_back(tmp_path: Path, packed: Token
     ("fields", "message"),
     [
         ({"init": "base"}, "not both"),
-        ({"model": None}, "needs model or init"),
+        ({"model": None}, r"needs model \(a new one\) or init \(one to go on with\)"),
         ({"early_stopping": {}, "evaluate": {"every": 0}}, "evaluate.every is 0"),
         ({"budget": {}}, "exactly one of tokens, steps and epochs"),
         ({"clip": 0}, "greater than 0"),
@@ -265,7 +266,7 @@ def test_problems_are_seen_before_any_work() -> None:
     pack = Pack.model_validate({"input": "raw", "tokenizer": "vocab", "length": 64})
     stage = Train.model_validate({**LEARNS, "budget": {"steps": 1}, "early_stopping": {}})
     assert stage.problems({"data": pack}) == [
-        ("data", "sequences of 64 tokens are longer than the model's context of 48"),
+        ("data", f"{LONG}, or context: 64 in the model"),
         ("early_stopping", "nothing is held out: set holdout in the stage that makes the data"),
     ]
     second = Train.model_validate({"data": "packed", "init": "base", "budget": {"steps": 1}})
@@ -281,7 +282,7 @@ def test_a_finished_models_context_counts(tmp_path: Path, packed: Tokens) -> Non
     stage = Train.model_validate({"data": "packed", "init": "path:x", "budget": {"steps": 1}})
     assert stage.problems({"data": packed, "init": model}) == []
     long = Pack.model_validate({"input": "raw", "tokenizer": "vocab", "length": 64})
-    assert stage.problems({"data": long, "init": model}) == [("data", "sequences of 64 tokens are longer than the model's context of 48")]
+    assert stage.problems({"data": long, "init": model}) == [("data", LONG)]
 
 
 def identity(**fields: Any) -> tuple[str, str]:

@@ -97,10 +97,8 @@ def _in_folder(folder: Path, suffixes: tuple[str, ...]) -> list[FoundFile]:
         others = sorted({path.suffix or path.name for path in inside})[:8]
         there = f"there are {', '.join(others)}" if others else "it is empty"
         wanted = " or ".join(suffixes) or "any kind"
-        remedy = f"choose by a pattern such as {folder}/*{Path(others[0]).suffix or '.txt'}, or take another source: ropewalk list source"
-        raise DataError(
-            f"{folder}: no files of {wanted} in this folder; {there}", remedy=remedy if others else "put files into it, or name another"
-        )
+        remedy = f"put such files there, choose by a pattern such as {folder}/*.txt, or take another source (ropewalk list source)"
+        raise DataError(f"{folder}: no files of {wanted} in this folder; {there}", remedy=remedy if others else "put files there")
     return [FoundFile(path.relative_to(folder).as_posix(), path, path.absolute().parent.name) for path in files]
 
 
@@ -127,4 +125,8 @@ def _nearest(path: Path) -> str:
     if not path.parent.is_dir():
         return f"{path.parent} is no folder either"
     close = difflib.get_close_matches(path.name, [other.name for other in path.parent.iterdir()], 1)
-    return f"did you mean {path.parent / close[0]}?" if close else f"look into {path.parent.absolute()}: paths in a recipe are relative to its file"
+    return (
+        f"did you mean {path.parent / close[0]}?"
+        if close
+        else f"look into {path.parent.absolute()}: paths in a recipe are relative to its file"
+    )

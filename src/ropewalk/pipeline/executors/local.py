@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from ropewalk.core.workers import run_in_processes
 from ropewalk.pipeline.executors.executor import Executor
@@ -15,7 +17,7 @@ SMALL_BYTES = 8 << 20  # below this, starting a process (1 s of imports) costs m
 class Local(Executor, type="local"):
     """Processes on this machine."""
 
-    workers: int | Literal["auto"] = "auto"
+    workers: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     """How many processes; `auto` is one a core, and none for small work."""
 
     def map(

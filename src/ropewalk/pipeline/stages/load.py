@@ -45,7 +45,8 @@ class Load(Stage, type="load"):
             places = [str(shown[0]["witness"]) for shown in facts["examples"].values() if shown]
             first = f"; the first at {places[0]}" if places else ""
             what = "set aside" if self.source.on_bad_record == "quarantine" else "left out"
-            context.log.warning("%s: %s of %d records %s: %s%s", context.name, counts["quarantined"], counts["records_in"], what, bad, first)
+            share = f"{counts['quarantined']} of {counts['records_in']} records"
+            context.log.warning("%s: %s %s: %s%s", context.name, share, what, bad, first)
         for line in facts["corrupt"]:
             context.log.warning("%s: %s", context.name, line)
         facts["repeated_ids"] = _make_ids_unique(context)

@@ -57,10 +57,11 @@ class Pack(Stage, type="pack"):
             raise DataError(f"{context.name}: the corpus holds no document", remedy="see why in the ledger of the stages before it")
         layout = Layout(self.length, self.packing, self.attend, self.holdout, context.seed)
         report = join_shards(context.out, vocabulary, layout)
+        mend = layout.other_holdout(counts["kept"])
         if self.holdout and not report["holdout/documents"]:
-            raise DataError(f"{context.name}: no document was held out of {counts['kept']}", remedy=layout.other_holdout(counts["kept"]))
+            raise DataError(f"{context.name}: no document was held out of {counts['kept']}", remedy=mend)
         if not report["train/documents"]:
-            raise DataError(f"{context.name}: all {counts['kept']} documents were held out", remedy=layout.other_holdout(counts["kept"]))
+            raise DataError(f"{context.name}: all {counts['kept']} documents were held out", remedy=mend)
         return Facts(counts, {**report, "spelt_controls": spelt})
 
 

@@ -81,10 +81,11 @@ class Render(Stage, type="render"):
             raise DataError(f"{context.name}: no conversation is left of {counts['records_in']}", remedy=remedy)
         layout = Layout(self.length, self.packing, "document", self.holdout, context.seed)
         report = join_shards(context.out, vocabulary, layout, TEMPLATES[self.template].jinja)
+        mend = layout.other_holdout(counts["kept"])
         if self.holdout and not report["holdout/documents"]:
-            raise DataError(f"{context.name}: no conversation was held out of {counts['kept']}", remedy=layout.other_holdout(counts["kept"]))
+            raise DataError(f"{context.name}: no conversation was held out of {counts['kept']}", remedy=mend)
         if not report["train/documents"]:
-            raise DataError(f"{context.name}: all {counts['kept']} conversations were held out", remedy=layout.other_holdout(counts["kept"]))
+            raise DataError(f"{context.name}: all {counts['kept']} conversations were held out", remedy=mend)
         return Facts(counts, {**report, "cropped_tokens": cropped, "spelt_controls": spelt})
 
 

@@ -86,14 +86,17 @@ class Train(Stage, type="train"):
     @model_validator(mode="after")
     def _one_start(self) -> Self:
         if (self.model is None) == (self.init is None):
-            raise ValueError("needs model (a new one) or init (one to go on with), not both" if self.model else "needs model (a new one) or init (one to go on with)")
+            raise ValueError(f"needs model (a new one) or init (one to go on with){', not both' if self.model else ''}")
         if self.early_stopping and self.evaluate.every == 0:
             raise ValueError("early_stopping needs evaluations, and evaluate.every is 0")
         return self
 
     def fingerprint(self) -> Any:
-        """The precision that `auto` means here: it shapes the weights."""
-        return {"precision": resolve_precision(self.precision, pick_device(self.device))}
+        """The precision that `auto` means here, and the micro-batch where dropout draws by it: both shape the weights."""
+        found: dict[str, Any] = {"precision": resolve_precision(self.precision, pick_device(self.device))}
+        if self.model is not None and self.model.shape().dropout:
+            found["micro_batch"] = self.batch.micro_batch or "auto"
+        return found
 
     def problems(self, upstream: Mapping[str, Stage | Artifact]) -> list[tuple[str, str]]:
         found: list[tuple[str, str]] = []
