@@ -31,7 +31,7 @@ class Entry:
 
 @dataclass
 class Ledger:
-    """Collects entries of one shard and writes them."""
+    """Collects entries of one shard and writes them; `stage` is the stage's type, since its name is in no key."""
 
     stage: str
     entries: list[Entry] = field(default_factory=list)

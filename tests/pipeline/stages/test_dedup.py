@@ -96,10 +96,10 @@ def test_each_removal_has_a_witness_that_stays(tmp_path: Path) -> None:
     rows = read_ledger(found.path).to_pylist()
     said = [(row["id"], row["reason"], round(row["score"], 3), row["witness"], row["stage"]) for row in rows]
     assert said == [
-        ("007", "exact_duplicate", 1.0, "a", "unique"),
-        ("c", "near_duplicate", 0.9, "a", "unique"),
-        ("e", "exact_duplicate", 1.0, "d", "unique"),
-        ("f", "exact_duplicate", 1.0, "b", "unique"),
+        ("007", "exact_duplicate", 1.0, "a", "dedup"),
+        ("c", "near_duplicate", 0.9, "a", "dedup"),
+        ("e", "exact_duplicate", 1.0, "d", "dedup"),
+        ("f", "exact_duplicate", 1.0, "b", "dedup"),
     ]
     assert facts.counts["records_in"] == 7 and found.num_documents == 3
     assert (facts.counts["dropped/exact_duplicate"], facts.counts["dropped/near_duplicate"]) == (3, 1)

@@ -63,7 +63,7 @@ class Dedup(Stage, type="dedup"):
             Shard(shard.name, Removals(shard.content, decisions.kept[start:end], entries), shard.size_bytes)
             for shard, (start, end), entries in zip(shards, pairwise(starts), _entries(shards, starts, decisions), strict=True)
         ]
-        receipts = context.map(WriteShard(context.name), named)
+        receipts = context.map(WriteShard(self.tag), named)
         counts = add_counts(receipt.counts for receipt in receipts)
         if decisions.crowded:
             context.log.warning("%s: %d documents share a template with too many others to compare all", context.name, decisions.crowded)

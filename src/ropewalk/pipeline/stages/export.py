@@ -42,7 +42,7 @@ class Export(Stage, type="export"):
         for scores in context.find(Scores):
             metrics.update({f"{scores.manifest.stage}/{name}": metric for name, metric in scores.metrics.items()})
         manifests = [artifact.manifest for artifact in context.find(Artifact)]
-        card = model_card(context.name, model.config(), manifests, metrics, verdict.facts if verdict else None)
+        card = model_card("A model made by ropewalk", model.config(), manifests, metrics, verdict.facts if verdict else None)
         (context.out / "README.md").write_text(card, encoding="utf-8")
         if verdict is not None:
             shutil.copyfile(verdict.path / "verdict.json", context.out / "verdict.json")

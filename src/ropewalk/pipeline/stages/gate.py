@@ -43,7 +43,7 @@ class Judge(Stage, type="gate"):
     def make(self, context: Context) -> Facts:
         scores = context.open(self.scores)
         findings = [check.check(scores, context.open) for check in self.checks]
-        write_verdict(context.out, context.name, findings, scores.manifest.inputs.get("model", ""))
+        write_verdict(context.out, self.tag, findings, scores.manifest.inputs.get("model", ""))
         for finding in findings:
             context.log.info("%s: %s: %s", context.name, "pass" if finding.passed else "FAIL", finding.message)
         passed = sum(finding.passed for finding in findings)

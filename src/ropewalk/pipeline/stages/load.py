@@ -33,7 +33,7 @@ class Load(Stage, type="load"):
     def make(self, context: Context) -> Facts:
         """A Corpus; DataError when a source can't be read as its policies want, or when nothing is in it."""
         self.source.check()
-        receipts = context.map(_LoadShard(context.name, self.source), self.source.shards())
+        receipts = context.map(_LoadShard(self.tag, self.source), self.source.shards())
         counts = add_counts([tally(0, 0, {}), *(receipt.counts for receipt in receipts)])
         facts = _merged(receipts)
         judge_intake(self.source, counts, facts["examples"])
@@ -109,7 +109,7 @@ def _make_ids_unique(context: Context) -> int:
     for path, rows in renames.items():
         path.rename(before / path.name)
         shards.append(Shard(f"{path.stem}_ids", (before / path.name, rows), (before / path.name).stat().st_size))
-    context.map(Rename(context.name), shards)
+    context.map(Rename("load"), shards)
     shutil.rmtree(before)
     number = sum(map(len, renames.values()))
     context.log.warning("%s: %d ids were there before: those documents are now called ID#2 and so on", context.name, number)
