@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +19,7 @@ def double(value: int) -> int:
 
 
 def test_a_kernel_without_a_place_for_its_cache_still_runs(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    importlib.import_module("numba.typed")  # numba decorates its own with njit when it first compiles
     plain = numba.njit
 
     def njit(**options: Any) -> Callable[[Any], Any]:
