@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from in_process import InProcess
 from ropewalk.core.shards import Outcome, Receipt, Shard, assemble, map_shards, read_receipt
-
-
-class InProcess:
-    """A mapper that counts what it was asked to do."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-
-    def map(self, function: Callable[[Any], Any], items: list[Any], size_bytes: int) -> Iterator[tuple[int, Any]]:
-        for index, item in reversed(list(enumerate(items))):
-            self.asked.append(item.name)
-            yield index, function(item)
 
 
 def double(shard: Shard, folder: Path) -> Outcome:

@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from ropewalk.report.graph import depths, stage_graph
-from ropewalk.report.svg import Series, bars, downsample, histogram, interval, line_chart, ticks
+from ropewalk.report.svg import Series, bars, downsample, interval, line_chart, ticks
 
 
 def test_downsampling_keeps_the_spike_and_the_order() -> None:
@@ -30,18 +30,18 @@ def test_charts_are_well_formed_and_escape_names() -> None:
     chart = line_chart([Series(evil, [(1, 2.0), (2, math.nan), (3, 1.0)], 0), Series("b", [(1, 1.0)], 1)], evil, "loss")
     assert "<script>" not in chart
     ET.fromstring(f"<div>{chart}</div>")
-    ET.fromstring(histogram([1, 2, 2, math.inf], "x", marks=[(1.5, evil), (99, "outside")]))
-    ET.fromstring(histogram([3.0], "constant"))
+    ET.fromstring(bars([(0, 1, 1), (1, 2, 2)], "x", [(1.5, evil), (99, "outside")]))
+    ET.fromstring(bars([(2.5, 3.5, 1)], "constant"))
     ET.fromstring(interval(1, 2, 3, (0, 4), 2.5))
     ET.fromstring(interval(1, 1, 1, (1, 1)))
 
 
 def test_nothing_to_draw_is_an_empty_string() -> None:
-    assert line_chart([Series("a", [(1, math.nan)])], "x", "y") == "" and histogram([], "x") == "" and bars([], "x") == ""
+    assert line_chart([Series("a", [(1, math.nan)])], "x", "y") == "" and bars([], "x") == ""
 
 
-def test_histogram_counts_every_value() -> None:
-    drawn = histogram([0, 0, 10], "x", bins=2)
+def test_each_bin_is_a_bar() -> None:
+    drawn = bars([(0, 5, 2), (5, 10, 1)], "x")
     assert drawn.count("<rect") == 2
 
 

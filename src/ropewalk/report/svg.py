@@ -86,20 +86,6 @@ def line_chart(series: Sequence[Series], x_label: str, y_label: str, *, zero: bo
     return _svg("".join(parts), f"{y_label} over {x_label}") + legend(clean)
 
 
-def histogram(values: Sequence[float], x_label: str, *, marks: Sequence[tuple[float, str]] = (), bins: int = 32) -> str:
-    """Counts of values in equal bins with named vertical marks (thresholds); empty without finite values."""
-    finite = [value for value in values if math.isfinite(value)]
-    if not finite:
-        return ""
-    low, high = min(finite), max(finite)
-    if low == high:
-        low, high = low - 0.5, high + 0.5
-    counts = [0] * bins
-    for value in finite:
-        counts[min(bins - 1, int((value - low) / (high - low) * bins))] += 1
-    return bars([(low + (high - low) * i / bins, low + (high - low) * (i + 1) / bins, n) for i, n in enumerate(counts)], x_label, marks)
-
-
 def bars(edges: Sequence[tuple[float, float, int]], x_label: str, marks: Sequence[tuple[float, str]] = ()) -> str:
     """A histogram whose bins are (from, to, count)."""
     if not edges:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import logging
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from in_process import InProcess
 from ropewalk.core.artifact import Manifest, hash_file
 from ropewalk.core.errors import DataError
 from ropewalk.core.ledger import account, read_ledger
@@ -31,18 +32,6 @@ SHARDS = {
     "00001": [],
     "00002": [("c", LINE + " of it."), ("d", ""), ("e", "   "), ("f", "Quite another  text about nothing of the kind, and long enough.")],
 }
-
-
-class InProcess:
-    """Runs shards here, the last one first; counts them."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-
-    def map(self, function: Callable[[Any], Any], items: list[Any], size_bytes: int) -> Iterator[tuple[int, Any]]:
-        for index, item in reversed(list(enumerate(items))):
-            self.asked.append(item.name)
-            yield index, function(item)
 
 
 def corpus(folder: Path, shards: dict[str, list[tuple[str, str]]]) -> Corpus:
