@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from ropewalk.core.events import Event, StopRequest
 from ropewalk.data.loader import Loader
 from ropewalk.data.pack import plan as pack
 from ropewalk.data.tokens import TokenFacts, Tokens
+from ropewalk.hardware.memory import MicroBatch
 from ropewalk.models.gpt_module import Decoder
 from ropewalk.models.shape import Shape
 from ropewalk.optim.adamw import AdamW
@@ -22,9 +23,11 @@ from ropewalk.optim.optimizer import Optimizer, Update
 from ropewalk.optim.schedules import Cosine, Schedule
 from ropewalk.tasks.lm import LanguageModelling
 from ropewalk.tasks.task import Task
-from ropewalk.train.checkpoint import Checkpoints
+from ropewalk.train.checkpoint import Checkpoints, restore
 from ropewalk.train.listeners.event_log import EventLog
-from ropewalk.train.loop import Evaluator, Plan, train
+from ropewalk.train.loop import Evaluator, train
+from ropewalk.train.plan import Plan
+from ropewalk.train.saver import CheckpointSaver
 from ropewalk.train.state import TrainState
 
 VOCAB = 24
@@ -115,16 +118,24 @@ def grabbing(shape: Shape = PLAIN) -> tuple[TrainState, Grabbed]:
     return state, update
 
 
-def plan(total_steps: int, **changed: Any) -> Plan:
+@dataclass(frozen=True)
+class KitPlan(Plan):
+    """With the micro-batch to begin with."""
+
+    micro_batch: int = 4
+
+
+def plan(total_steps: int, **changed: Any) -> KitPlan:
     """A plan for tests: no clipping and no saving unless asked for."""
-    chosen = {"micro_batch": 4, "learning_rate": 0.01, "seed": 5, "device": "cpu", "clip": None, "save_every": 10**9, **changed}
-    return Plan(total_steps, **chosen)
+    chosen = {"learning_rate": 0.01, "seed": 5, "device": "cpu", "clip": None, "save_every": 10**9, **changed}
+    return KitPlan(total_steps, **chosen)
 
 
 class Run:
     """One training run in a folder: events, checkpoints and log; `go` trains, from the newest checkpoint if there is one."""
 
-    def __init__(self, folder: Path, keep: int = 99) -> None:
+    def __init__(self, folder: Path, keep: int = 99, *, background: bool = False) -> None:
+        self.background = background
         self.checkpoints = Checkpoints(folder / "checkpoints", keep)
         self.log_path = folder / "training.jsonl"
         self.events: list[Event] = []
@@ -133,7 +144,7 @@ class Run:
         self,
         state: TrainState,
         loader: Loader,
-        plan: Plan,
+        plan: KitPlan,
         *,
         task: Task | None = None,
         schedule: Schedule | None = None,
@@ -148,13 +159,32 @@ class Run:
             log(event)
             return listener(event)
 
-        def save() -> Path:
-            state.log_offset = log.sync()
-            return self.checkpoints.save(state)
+        saver = CheckpointSaver(self.checkpoints, log.sync, background=self.background)
+        self.sizes = MicroBatch(plan.micro_batch)
+
+        def back() -> bool:
+            found = self.checkpoints.newest()
+            if found is None:
+                return False
+            restore(state, found.path)
+            log.cut(state.log_offset)
+            return True
 
         try:
-            rate = schedule or Cosine(warmup=0.2)
-            train(state, loader, task or LanguageModelling(), rate, plan, tell=tell, save=save, evaluate=evaluate, **more)
+            rate, chosen = schedule or Cosine(warmup=0.2), task or LanguageModelling()
+            train(
+                state,
+                loader,
+                chosen,
+                rate,
+                plan,
+                tell=tell,
+                saver=saver,
+                sizes=self.sizes,
+                evaluate=evaluate,
+                rollback=back,
+                **more,
+            )
         finally:
             log.close()
         return state

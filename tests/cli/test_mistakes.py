@@ -170,7 +170,10 @@ RECIPES: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "too small a vocabulary": (edited("vocab.size", 100), ["r.yaml:", "vocab.size: 100 is too small", "set at least 257"]),
     "no budget": (edited("base.budget"), ["r.yaml:", "base.budget: is required", "ropewalk explain train.budget"]),
-    "an empty budget": (edited("base.budget", {}), ["r.yaml:", "base.budget: needs exactly one of tokens, steps and epochs, has none"]),
+    "an empty budget": (
+        edited("base.budget", {}),
+        ["r.yaml:", "base.budget: needs exactly one of tokens, steps, epochs and time, has none"],
+    ),
     "model and init": (edited("base.init", "path:m"), ["r.yaml:", "base: needs model (a new one) or init (one to go on with), not both"]),
     "neither model nor init": (edited("base.model"), ["r.yaml:", "base: needs model (a new one) or init (one to go on with)"]),
     "an unknown preset": (

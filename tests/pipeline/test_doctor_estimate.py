@@ -5,10 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
+from ropewalk.core.errors import DiskError, OutOfMemory
+from ropewalk.hardware.memory import available_bytes
+from ropewalk.models.gpt import GPT
+from ropewalk.optim.adamw import AdamW
 from ropewalk.pipeline import doctor
-from ropewalk.pipeline.estimate import estimate, in_words
+from ropewalk.pipeline.estimate import estimate, in_words, refuse
+from ropewalk.pipeline.forecast import forecast
+from ropewalk.pipeline.probe import Probe, run_probe
 from ropewalk.pipeline.recipe import load, loads
+from ropewalk.tasks.lm import LanguageModelling
 
 TINY = Path(__file__).parents[2] / "recipes" / "tiny.yaml"
 
@@ -32,8 +40,6 @@ def test_parameters_and_disk_are_exact(tmp_path: Path) -> None:
     assert found["tokens"] == 5 * 8 * 64 and found["flops"] == found["tokens"] * found["flops_per_token"]
     size = model.manifest.files["model.safetensors"]["bytes"]
     assert found["weights_bytes"] <= size < found["weights_bytes"] + 4096
-    from ropewalk.models.gpt import GPT
-
     stage = recipe.stages["base"]
     module = GPT(preset="qwen3-tiny", depth=2, width=32, heads=2, context=128).build(512, seed=0)
     floats = sum(tensor.numel() for tensor in stage.optimizer.build(list(module.named_parameters())).state().values())  # type: ignore[attr-defined]
@@ -51,3 +57,59 @@ def test_fine_tuning_is_estimated_through_its_start_and_other_stages_are_not() -
     rest = "  r: {type: load, source: python_docs}\n  v: {type: tokenizer, input: r, size: 300}\n"
     found = estimate(loads(from_folder + rest), "t")
     assert found["parameters"] > 0 and "tokens" not in found and len(in_words(found)) == 3
+
+
+def test_the_probe_counts_activations_and_tells_time_and_memory(tmp_path: Path) -> None:
+    places = [f"store={tmp_path / 'store'}", f"runs={tmp_path / 'runs'}"]
+    recipe = load(TINY, [*places, "base.budget.steps=12", "base.evaluate.every=6"])
+    store = tmp_path / "store"
+    found = forecast(recipe, "base", store)
+    half = forecast(load(TINY, [*places, "base.budget.steps=12", "base.batch.micro_batch=2"]), "base", store)
+    # The output layer's share of the activations is a chunk of rows; all else is in proportion to the micro-batch.
+    assert found["activation_bytes"] == pytest.approx(2 * half["activation_bytes"], rel=0.02)
+    assert found["peak_bytes"] > found["activation_bytes"] and found["seconds"] > 3
+    kept = list((store / ".probes").glob("*.json"))
+    assert len(kept) == 2 and forecast(recipe, "base", store) == found, "asked once a machine"
+    longer = forecast(load(TINY, [*places, "base.budget.steps=1200", "base.evaluate.every=600"]), "base", store)
+    assert longer["seconds"] - 3 == pytest.approx(100 * (found["seconds"] - 3), rel=0.05)
+    assert "seconds" not in forecast(recipe, "sft", store, probe_from_flops=1e18), "too small to be worth a probe"
+
+
+def test_activations_are_counted_as_autograd_keeps_them() -> None:
+    """Counted without computing on the meta device, against a real forward pass; attention's small statistics are the difference."""
+    model = GPT(preset="qwen3-tiny", depth=2)
+    probe = Probe(model, 64, AdamW(), LanguageModelling(), 2, 32, "cpu", "fp32", None, 1 << 60)
+    module = model.build(64, 0).train()
+    kept: dict[int, torch.UntypedStorage] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        if not isinstance(tensor, torch.nn.Parameter):
+            storage = tensor.untyped_storage()
+            kept[id(storage)] = storage
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        hidden = module(torch.zeros(2, 32, dtype=torch.long))
+    real = sum(storage.nbytes() for storage in kept.values()) + 4 * hidden.numel()
+    counted = run_probe(probe)
+    assert counted.activation_bytes == pytest.approx(real, rel=0.005) and counted.peak_bytes == 0, "what can't fit is only counted"
+
+
+def test_what_cannot_fit_is_refused_before_anything_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    places = [f"store={tmp_path / 'store'}", f"runs={tmp_path / 'runs'}"]
+    recipe = load(TINY, places)
+    with monkeypatch.context() as less:
+        less.setattr("ropewalk.pipeline.estimate.available_bytes", lambda device: 1 << 10)
+        with pytest.raises(OutOfMemory, match=r"base: .* parameters take .* of memory .*1\.0 KiB are free on cpu") as caught:
+            recipe.run(quiet=True)
+        assert "smaller model" in caught.value.remedy and not list((tmp_path / "store").glob("Corpus/*"))
+    found = {**estimate(recipe, "base"), "activation_bytes": 1 << 60}
+    with pytest.raises(OutOfMemory, match="activations") as caught:
+        refuse(recipe, "base", found, tmp_path)
+    assert "micro_batch" in caught.value.remedy
+    with pytest.raises(DiskError, match=r"checkpoints take 1\.0 EiB|checkpoints take .* TiB of disk"):
+        refuse(recipe, "base", {**estimate(recipe, "base"), "checkpoints_bytes": 1 << 60}, tmp_path / "new" / "folder")
+
+
+def test_available_memory_is_what_is_free_here() -> None:
+    assert 1 << 20 < available_bytes("cpu") < 1 << 45

@@ -114,8 +114,7 @@ def test_a_changed_filter_reruns_it_and_what_hangs_on_it(home: Path) -> None:
     assert [name for name, row in rows.items() if row["status"] == "cached"] == ["raw", "chats"]
     assert rows["clean"]["reasons"] == ("steps.2.min_words: 8 -> 9",) and rows["unique"]["reasons"] == ("input input (clean) runs",)
     assert {row["status"] for row in recipe_in(home, "base.threads=1", "sft.batch.micro_batch=2").plan().rows()} == {"cached"}
-    by_dropout = recipe_in(home, "base.batch.micro_batch=2").plan()["base"]  # its draws differ, and so do the weights
-    assert by_dropout.status == "run" and "what it reads changed" in by_dropout.reasons[0]
+    assert recipe_in(home, "base.batch.micro_batch=2").plan()["base"].status == "cached", "dropout's draws don't know it"
 
 
 def test_micro_batches_of_another_size_give_the_same_losses(home: Path, tmp_path: Path) -> None:

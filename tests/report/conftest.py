@@ -105,7 +105,9 @@ class RunMaker:
             numbers = {"step": step, "loss": 3 + 1 / step, "learning_rate": 0.01, "gradient_norm": 1.0 + step % 7, "tokens": 64}
             rows.append({"event": "step", **numbers, "predicted": 64})
             self.events.append({"event": "StepEnded", "stage": name, "total_steps": steps, "seconds": 0.25, **numbers})
-        rows.append({"event": "evaluated", "step": steps, "holdout_loss": 2.5, "best": True})
+        written = [["Rope <is>", " made & tested."]]
+        rows.append({"event": "evaluated", "step": steps, "holdout_loss": 2.5, "best": True, "samples": written})
+        self.stages[name]["expected"] = {"parameters": 1234, "tokens": 64 * steps, "seconds": 30.0, "peak_bytes": 1 << 30}
         (folder / "training.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         return folder
 

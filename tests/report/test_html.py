@@ -258,3 +258,9 @@ def test_a_verdict_of_another_shape_does_not_stop_the_page(whole: Any) -> None:
     (run / "stages/gate/verdict.json").write_text('{"findings": ["odd"]}')
     text = render(run).text
     assert text.count(UNREADABLE) == 3 and "How training went" in text and "Done" in text
+
+
+def test_what_was_foreseen_stands_beside_what_it_took(whole: Any) -> None:
+    text = render(whole.close()).text
+    assert "Plan and actual" in text and "peak memory" in text and "a checkpoint" not in text, "what one side lacks is left out"
+    assert "Rope <is> made & tested." in text and "What it wrote on the way" in text

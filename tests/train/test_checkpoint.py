@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ropewalk.core.errors import CheckpointError, DiskError
 from ropewalk.train import checkpoint
-from ropewalk.train.checkpoint import AVERAGE, MODEL, OPTIMIZER, STATE, Checkpoints, load_weights, restore, weights_of
+from ropewalk.train.checkpoint import AVERAGE, MODEL, OPTIMIZER, STATE, Checkpoints, Snapshot, load_weights, restore, weights_of
 from ropewalk.train.state import TrainState
 
 
@@ -65,7 +65,7 @@ def saved(folder: Path, steps: range, keep: int = 9) -> tuple[Checkpoints, dict[
     checkpoints, state, seen = Checkpoints(folder, keep), make_state(), {}
     for step in steps:
         advance(state, step)
-        checkpoints.save(state)
+        checkpoints.save(Snapshot.of(state))
         seen[step] = bits(state)
     return checkpoints, seen
 
@@ -75,7 +75,7 @@ def test_a_restored_state_has_the_same_bits_and_scalars(tmp_path: Path) -> None:
     advance(state, 3)
     state.best, state.best_step, state.bad_evaluations, state.skipped, state.stopped = 0.1 + 0.2, 2, 1, 4, "enough"
     state.metrics = {"holdout_loss": float("inf")}
-    path = Checkpoints(tmp_path, 1).save(state)
+    path = Checkpoints(tmp_path, 1).save(Snapshot.of(state))
     restore(fresh, path)
     assert bits(fresh) == bits(state) and fresh.best == 0.1 + 0.2
     assert sorted(p.name for p in path.iterdir()) == [AVERAGE, "manifest.json", MODEL, OPTIMIZER, STATE]
@@ -182,7 +182,7 @@ def test_best_and_last_stay_and_nothing_else(tmp_path: Path) -> None:
         advance(state, step)
         if step == 2:
             state.best_step = 2
-        checkpoints.save(state)
+        checkpoints.save(Snapshot.of(state))
     assert checkpoints.steps() == [6, 2]
     found = checkpoints.newest()
     assert found and found.path == checkpoints.place(6)
@@ -200,7 +200,7 @@ def test_the_old_one_stays_until_the_new_one_stands(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(checkpoint, "_remove", watched)
     for step in range(1, 4):
         advance(state, step)
-        checkpoints.save(state)
+        checkpoints.save(Snapshot.of(state))
     assert seen == [("step-000001", [2, 1]), ("step-000002", [3, 2])]
 
 
@@ -214,7 +214,7 @@ def test_damaged_newer_ones_neither_block_a_save_nor_push_out_good_ones(tmp_path
     restore(state, found.path)
     assert state.step == 2
     advance(state, 3)
-    kept.save(state)
+    kept.save(Snapshot.of(state))
     assert kept.steps() == [3]
     again = kept.newest()
     assert again and again.path == kept.place(3) and again.skipped == ()
@@ -222,8 +222,8 @@ def test_damaged_newer_ones_neither_block_a_save_nor_push_out_good_ones(tmp_path
 
 def test_saving_the_same_step_again_writes_nothing(tmp_path: Path) -> None:
     checkpoints, state = Checkpoints(tmp_path, 1), make_state()
-    before = checkpoints.save(state).stat().st_ino
-    assert checkpoints.save(state).stat().st_ino == before
+    before = checkpoints.save(Snapshot.of(state)).stat().st_ino
+    assert checkpoints.save(Snapshot.of(state)).stat().st_ino == before
 
 
 @pytest.mark.parametrize("point", range(6))
@@ -245,10 +245,10 @@ def test_a_save_that_fails_anywhere_leaves_the_older_one_and_no_rest(tmp_path: P
     state = make_state()
     advance(state, 2)
     with pytest.raises(DiskError, match="No space left"):
-        checkpoints.save(state)
+        checkpoints.save(Snapshot.of(state))
     monkeypatch.undo()
     assert os.listdir(tmp_path) == ["step-000001"]
-    checkpoints.save(state)
+    checkpoints.save(Snapshot.of(state))
     found = checkpoints.newest()
     assert found and found.path == checkpoints.place(2)
     fresh = make_state()
@@ -259,7 +259,7 @@ def test_a_save_that_fails_anywhere_leaves_the_older_one_and_no_rest(tmp_path: P
 def test_too_little_space_is_said_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(100, 90, 10))
     with pytest.raises(DiskError, match="10 B free, a checkpoint takes 88 B"):
-        Checkpoints(tmp_path, 1).save(make_state())
+        Checkpoints(tmp_path, 1).save(Snapshot.of(make_state()))
     assert not list(tmp_path.iterdir())
 
 
@@ -276,8 +276,8 @@ def test_names_of_wrappers_never_reach_a_file(tmp_path: Path) -> None:
     advance(plain, 1)
     wrapped: Any = Wrapper("module", Wrapper("_orig_mod", plain.model))
     assert all(name.startswith("module._orig_mod.") for name in wrapped.state_dict())
-    Checkpoints(tmp_path / "wrapped", 1).save(TrainState(wrapped, plain.update, step=1))
-    Checkpoints(tmp_path / "plain", 1).save(plain)
+    Checkpoints(tmp_path / "wrapped", 1).save(Snapshot.of(TrainState(wrapped, plain.update, step=1)))
+    Checkpoints(tmp_path / "plain", 1).save(Snapshot.of(plain))
     files = [(tmp_path / name / "step-000001" / MODEL).read_bytes() for name in ("wrapped", "plain")]
     assert files[0] == files[1] and b"_orig_mod" not in files[0]
     load_weights(other.model, tmp_path / "wrapped" / "step-000001")
@@ -288,7 +288,7 @@ def test_names_of_wrappers_never_reach_a_file(tmp_path: Path) -> None:
 
 
 def test_weights_of_another_model_are_an_error(tmp_path: Path) -> None:
-    path = Checkpoints(tmp_path, 1).save(make_state())
+    path = Checkpoints(tmp_path, 1).save(Snapshot.of(make_state()))
     with pytest.raises(CheckpointError, match="2 weights missing"):
         load_weights(nn.Linear(3, 2), path)
     with pytest.raises(CheckpointError, match=r"is \[2, 3\], the model's is \[2, 4\]"):
@@ -297,7 +297,7 @@ def test_weights_of_another_model_are_an_error(tmp_path: Path) -> None:
 
 def test_another_optimizers_state_is_an_error(tmp_path: Path) -> None:
     state = make_state()
-    path = Checkpoints(tmp_path, 1).save(state)
+    path = Checkpoints(tmp_path, 1).save(Snapshot.of(state))
     state.update.tensors["other"] = torch.zeros(1)  # type: ignore[attr-defined]
     with pytest.raises(CheckpointError, match="does not fit this training run: 'other'"):
         restore(state, path)
@@ -307,4 +307,4 @@ def test_tied_weights_are_written_once(tmp_path: Path) -> None:
     model: Any = nn.ModuleDict({"a": nn.Linear(2, 2, bias=False), "b": nn.Linear(2, 2, bias=False)})
     model["b"].weight = model["a"].weight
     assert list(weights_of(model)) == ["a.weight"]
-    Checkpoints(tmp_path, 1).save(TrainState(model, Momentum(model)))
+    Checkpoints(tmp_path, 1).save(Snapshot.of(TrainState(model, Momentum(model))))

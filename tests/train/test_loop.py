@@ -62,7 +62,7 @@ def test_the_last_short_batch_is_averaged_over_its_own_tokens(tmp_path: Path) ->
     for step, told in enumerate(run.of(StepEnded)):
         alone, looked = grabbing()
         single = Run(tmp_path / f"alone{step}")
-        alone.step = step
+        alone.step = alone.position = step
         single.go(alone, loader, plan(step + 1, micro_batch=4), task=SupervisedFineTuning())
         assert told.loss == pytest.approx(single.of(StepEnded)[0].loss, rel=1e-6)
         assert told.facts["predicted"] == loader.weight(step)

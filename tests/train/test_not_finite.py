@@ -20,7 +20,7 @@ from ropewalk.optim.schedules import Linear
 from ropewalk.tasks.lm import LanguageModelling
 from ropewalk.tasks.task import Loss, TorchBatch
 from ropewalk.train.checkpoint import restore
-from ropewalk.train.loop import MAX_SKIPPED_IN_A_ROW
+from ropewalk.train.loop import MAX_IN_A_ROW
 from training_kit import PLAIN, Run, make_state, make_tokens, plan, weights
 
 
@@ -117,7 +117,7 @@ def test_a_skipped_batch_is_as_if_it_did_not_exist(tmp_path: Path, loader: Loade
 
 def test_five_in_a_row_stop_the_run_whatever_the_policy(tmp_path: Path, loader: Loader) -> None:
     run, state = Run(tmp_path), make_state()
-    bad = range(1, 1 + MAX_SKIPPED_IN_A_ROW)
+    bad = range(1, 1 + MAX_IN_A_ROW)
     with pytest.raises(NotFinite, match="as in the 4 batches before"):
         run.go(state, loader, plan(4, on_not_finite="skip"), task=poisoned(loader, *bad))
     assert len(run.of(Recovered)) == 4 and run.of(Ended)[0].step == 1

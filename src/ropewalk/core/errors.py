@@ -101,11 +101,17 @@ class ChangedRun(CheckpointError):
     """Unfinished work was made by another recipe or by other code."""
 
 
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Whether a foreign error says that memory ran out, on a GPU or on the machine."""
+    refused = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    return refused or isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+
+
 def typed(error: BaseException, what: str) -> RopewalkError | None:
     """The error of this tree that says what a foreign one means: memory and disk that ran out; None for all others."""
     if isinstance(error, RopewalkError):
         return None
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error):
+    if ran_out_of_memory(error):
         lines = str(error).splitlines() or ["memory ran out"]
         return OutOfMemory(
             f"{what}: {lines[0]}", remedy="lower batch.micro_batch or length, or use a smaller model; what was saved is kept"

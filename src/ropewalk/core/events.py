@@ -43,6 +43,8 @@ class Evaluated:
     metrics: Mapping[str, float]
     best: bool
     patience_left: int | None = None
+    samples: tuple[tuple[str, str], ...] = ()
+    """(prompt, what the model wrote after it)."""
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,13 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+def parse_every(value: Any) -> Any:
+    """`500` stays a count, `"10m"` (a number with s, m, h or d) becomes `"600s"`."""
+    if isinstance(value, str) and (match := _NUMBER.fullmatch(value)) and match[2] in ("s", "m", "h", "d"):
+        return f"{float(match[1]) * _SECONDS[match[2]]:g}s"
+    return parse_count(value)
+
+
 Count = Annotated[int, BeforeValidator(parse_count)]
 Bytes = Annotated[int, BeforeValidator(parse_bytes)]
 Seconds = Annotated[float, BeforeValidator(parse_seconds)]

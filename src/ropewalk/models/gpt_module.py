@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ropewalk.core.seed import torch_generator
+from ropewalk.models.dropout_module import Draws
 from ropewalk.models.shape import Shape
 
 Cache = list[tuple[Tensor, Tensor]]
@@ -90,15 +91,16 @@ class FeedForward(nn.Module):
 class Block(nn.Module):
     """Norm, attention, add; norm, feed-forward, add."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Shape, draws: Draws) -> None:
         super().__init__()
         self.norm1, self.attention = _norm(shape), Attention(shape)
         self.norm2, self.mlp = _norm(shape), FeedForward(shape)
-        self.dropout = shape.dropout
+        self.dropout, self.draws = shape.dropout, draws
 
     def forward(self, x: Tensor, rotary: tuple[Tensor, Tensor] | None, mask: Tensor | None, cache: Cache | None, layer: int) -> Tensor:
-        x = x + F.dropout(self.attention(self.norm1(x), rotary, mask, cache, layer), self.dropout, self.training)
-        return x + F.dropout(self.mlp(self.norm2(x)), self.dropout, self.training)
+        drop, place = self.draws.dropout, 2 * layer + 1
+        x = x + drop(self.attention(self.norm1(x), rotary, mask, cache, layer), self.dropout, self.training, place)
+        return x + drop(self.mlp(self.norm2(x)), self.dropout, self.training, place + 1)
 
 
 class Decoder(nn.Module):
@@ -113,7 +115,8 @@ class Decoder(nn.Module):
         self.embed = nn.Embedding(vocab_size, shape.width)
         if shape.position == "learned":
             self.positions = nn.Embedding(shape.context, shape.width)
-        self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.depth))
+        self.draws = Draws()
+        self.blocks = nn.ModuleList(Block(shape, self.draws) for _ in range(shape.depth))
         self.norm = _norm(shape)
         if not shape.tied:
             self.head = nn.Linear(shape.width, vocab_size, bias=False)
@@ -163,7 +166,7 @@ class Decoder(nn.Module):
             rotary = (self.cosines[past : past + length], self.sines[past : past + length])
         else:
             rotary = (self.cosines[positions].unsqueeze(1), self.sines[positions].unsqueeze(1))
-        x = F.dropout(x, self.shape.dropout, self.training)
+        x = self.draws.dropout(x, self.shape.dropout, self.training, 0)
         mask = _mask(documents, length, past, tokens.device)
         for layer, block in enumerate(self.blocks):
             if self.checkpointing and self.training:

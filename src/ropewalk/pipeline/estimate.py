@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import Any
 
+from ropewalk.core.errors import DiskError, OutOfMemory
 from ropewalk.core.reference import Ref
-from ropewalk.core.units import show_bytes, show_count
+from ropewalk.core.units import show_bytes, show_count, show_seconds
+from ropewalk.hardware.device import pick_device
+from ropewalk.hardware.memory import available_bytes
 from ropewalk.models.architecture import Architecture
 from ropewalk.models.shape import Shape
 from ropewalk.optim.muon import Muon
@@ -24,37 +29,72 @@ def estimate(recipe: Recipe, name: str) -> dict[str, Any]:
     where the recipe doesn't tell.
     """
     stage = recipe.stages[name]
-    shape = _shape(recipe, stage)
-    vocab_size = _vocab_size(recipe, stage)
-    if not isinstance(stage, Train) or shape is None or not vocab_size:
+    model = model_of(recipe, stage)
+    vocab_size = vocab_size_of(recipe, stage)
+    if not isinstance(stage, Train) or model is None or not vocab_size:
         return {}
-    length = int(getattr(_named(recipe, stage.data), "length", 0)) or shape.context
+    shape = model.shape()
+    length = length_of(recipe, stage) or shape.context
     parameters = shape.parameters(vocab_size)
     state = _optimizer_floats(stage, shape, parameters)
+    checkpoint = FLOAT_BYTES * (parameters * (2 if stage.average else 1) + state)
     found: dict[str, Any] = {
         "parameters": parameters,
         "flops_per_token": shape.flops_per_token(vocab_size, length),
         "weights_bytes": FLOAT_BYTES * parameters,
         "gradients_bytes": FLOAT_BYTES * parameters,
         "optimizer_bytes": FLOAT_BYTES * state,
-        "checkpoints_bytes": FLOAT_BYTES * (parameters * (2 if stage.average else 1) + state) * (stage.save.keep + 2),
+        "checkpoint_bytes": checkpoint,
+        "checkpoints_bytes": checkpoint * (stage.save.keep + 2),  # the best one and the one being written come on top
     }
     per_step = stage.batch.num_sequences(length) * length
     tokens = stage.budget.tokens or (stage.budget.steps or 0) * per_step
     return {**found, "tokens": tokens, "flops": tokens * found["flops_per_token"]} if tokens else found
 
 
+def certain_bytes(found: dict[str, Any]) -> int:
+    """Memory that training takes whatever the batch is."""
+    return int(found["weights_bytes"] + found["gradients_bytes"] + found["optimizer_bytes"])
+
+
+def refuse(recipe: Recipe, name: str, found: dict[str, Any], runs: Path) -> None:
+    """Raises OutOfMemory or DiskError for a training stage that can't fit, before anything has run."""
+    stage = recipe.stages[name]
+    if not found or not isinstance(stage, Train):
+        return
+    device = pick_device(stage.device)
+    free, needed = available_bytes(device), certain_bytes(found) + found.get("activation_bytes", 0)
+    if needed > free:
+        smaller = "set a smaller batch.micro_batch or length, or a smaller model"
+        only = "choose a smaller model (ropewalk explain model), or a machine with more memory"
+        what = "weights, gradients, optimizer" + (" and the activations of one micro-batch" if "activation_bytes" in found else "")
+        raise OutOfMemory(
+            f"{name}: {show_count(found['parameters'])} parameters take {show_bytes(needed)} of memory ({what}), "
+            f"and {show_bytes(free)} are free on {device}",
+            remedy=smaller if certain_bytes(found) <= free else only,
+        )
+    place = next(folder for folder in (runs, *runs.absolute().parents) if folder.is_dir())
+    room = shutil.disk_usage(place).free
+    if found["checkpoints_bytes"] > room:
+        raise DiskError(
+            f"{name}: its checkpoints take {show_bytes(found['checkpoints_bytes'])} of disk, and {show_bytes(room)} are free in {place}",
+            remedy=f"free some space, set CHECKPOINT_DIR to a folder on another disk, or lower {name}.save.keep",
+        )
+
+
 def in_words(found: dict[str, Any]) -> list[str]:
     """The estimate for a table, a line each."""
     if not found:
         return []
-    sure = found["weights_bytes"] + found["gradients_bytes"] + found["optimizer_bytes"]
-    lines = [
-        f"{show_count(found['parameters'])} parameters",
-        f"{show_bytes(sure)} and activations",
-        f"{show_bytes(found['checkpoints_bytes'])} of disk",
-    ]
-    return [*lines, f"{show_count(found['tokens'])} tokens, {found['flops']:.1e} operations"] if "tokens" in found else lines
+    memory = f"{show_bytes(certain_bytes(found))} and activations"
+    if "peak_bytes" in found:
+        memory = f"{show_bytes(found['peak_bytes'])} of memory ({show_bytes(found['activation_bytes'])} activations)"
+    elif "activation_bytes" in found:
+        memory = f"{show_bytes(certain_bytes(found) + found['activation_bytes'])} of memory, which are not free"
+    lines = [f"{show_count(found['parameters'])} parameters", memory, f"{show_bytes(found['checkpoints_bytes'])} of disk"]
+    if "tokens" in found:
+        lines.append(f"{show_count(found['tokens'])} tokens, {found['flops']:.1e} operations")
+    return [*lines, f"about {show_seconds(found['seconds'])}"] if "seconds" in found else lines
 
 
 def _optimizer_floats(stage: Train, shape: Shape, parameters: int) -> int:
@@ -63,17 +103,22 @@ def _optimizer_floats(stage: Train, shape: Shape, parameters: int) -> int:
     return 2 * parameters - (hidden if isinstance(stage.optimizer, Muon) else 0)
 
 
-def _shape(recipe: Recipe, stage: Stage | None) -> Shape | None:
-    """The shape of the model that a train stage begins with, through any number of `init`."""
+def model_of(recipe: Recipe, stage: Stage | None) -> Architecture | None:
+    """The model that a train stage begins with, through any number of `init`."""
     while isinstance(stage, Train):
-        model: Architecture | None = stage.model
-        if model is not None:
-            return model.shape()
+        if stage.model is not None:
+            return stage.model
         stage = _named(recipe, stage.init)
     return None
 
 
-def _vocab_size(recipe: Recipe, stage: Stage | None) -> int:
+def length_of(recipe: Recipe, stage: Train) -> int:
+    """Positions in a sequence of its data; 0 where the recipe doesn't tell."""
+    return int(getattr(_named(recipe, stage.data), "length", 0))
+
+
+def vocab_size_of(recipe: Recipe, stage: Stage | None) -> int:
+    """The size that the tokenizer of its data is to have; 0 where the recipe doesn't tell."""
     data = _named(recipe, stage.data) if isinstance(stage, Train) else None
     tokenizer = _named(recipe, getattr(data, "tokenizer", None))
     return tokenizer.size if isinstance(tokenizer, TrainTokenizer) else 0

@@ -27,6 +27,8 @@ from ropewalk.core.shards import Receipt, Shard, ShardFunction, assemble, map_sh
 from ropewalk.core.store import Store, open_outside
 from ropewalk.core.units import show_bytes, show_seconds
 from ropewalk.pipeline.environment import environment
+from ropewalk.pipeline.estimate import estimate, in_words, refuse
+from ropewalk.pipeline.forecast import WORTH_FLOPS, expected
 from ropewalk.pipeline.plan import Plan, PlannedStage, make_plan
 from ropewalk.pipeline.recipe import Recipe
 from ropewalk.pipeline.rundir import RunFolder
@@ -119,6 +121,9 @@ class _Runner:
         self.folder.record("run_started", name=self.recipe.name)
         try:
             for stage in self.plan.stages:
+                if stage.status != "cached":
+                    refuse(self.recipe, stage.name, estimate(self.recipe, stage.name), self.folder.path)
+            for stage in self.plan.stages:
                 self.one(stage)
             self.finish("gate failed" if self.failed else "done")
         except BaseException as error:
@@ -187,6 +192,10 @@ class _Runner:
             self.folder.save_status()
             self.folder.record("stage_started", stage=name, key=planned.key, reasons=list(planned.reasons))
             LOGGER.info("%s (%s): %s", name, planned.type, planned.reasons[0] if planned.reasons else "to make")
+            if foreseen := expected(self.plan, name, probe_from_flops=WORTH_FLOPS):
+                self.folder.status["stages"][name]["expected"] = foreseen
+                refuse(self.recipe, name, foreseen, self.folder.path)
+                LOGGER.info("%s: expected: %s", name, ", ".join(in_words(foreseen)))
             manifest = self.work_on(planned, stage)
         self.folder.drop_work(name)
         cost = manifest.notes["cost"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 
-from ropewalk.core.units import show_bytes, show_seconds
+from ropewalk.core.units import show_bytes, show_count, show_seconds
 from ropewalk.report.facts import RunFacts, StageFacts
 from ropewalk.report.markup import badge, bar, block, number, section, table, text
 
@@ -23,6 +23,28 @@ def stages(facts: RunFacts) -> str:
     details = f'<h3>All counts and metrics</h3><div class="folds">{folds}</div>' if folds else ""
     lead = "Memory is the whole process's peak while the stage ran. A stage from the store shows what it cost when it was made."
     return section("stages", "Stage by stage", body + details, lead)
+
+
+def plan_and_actual(facts: RunFacts) -> str:
+    """For each training: what was foreseen before its first step, and what it then took."""
+    rows = [row for stage in facts.stages.values() if stage.expected and stage.status == "done" for row in _compared(stage)]
+    lead = "Foreseen from the recipe and a short probe on this machine before the first step."
+    return section("plan", "Plan and actual", table(("stage", "", "foreseen", "actual", "ratio"), rows, (2, 3, 4)) if rows else "", lead)
+
+
+def _compared(stage: StageFacts) -> list[list[str]]:
+    pairs = (
+        ("parameters", stage.expected.get("parameters"), stage.metrics.get("parameters"), show_count),
+        ("tokens", stage.expected.get("tokens"), stage.metrics.get("tokens"), show_count),
+        ("a checkpoint", stage.expected.get("checkpoint_bytes"), stage.metrics.get("checkpoint_bytes"), show_bytes),
+        ("peak memory", stage.expected.get("peak_bytes"), stage.cost.get("peak_bytes"), show_bytes),
+        ("time", stage.expected.get("seconds"), stage.cost.get("seconds"), show_seconds),
+    )
+    return [
+        [text(stage.name), what, shown(before), shown(after), f"{after / before:.2f}"]
+        for what, before, after, shown in pairs
+        if before and after
+    ]
 
 
 def reproduce(facts: RunFacts) -> str:

@@ -33,6 +33,8 @@ class StageFacts:
     status: str
     key: str
     cost: Mapping[str, float] = field(default_factory=dict)
+    expected: Mapping[str, float] = field(default_factory=dict)
+    """What was foreseen when the stage began; empty for a stage from the store and for all that can't be foreseen."""
     path: Path | None = None
     manifest: Manifest | None = None
     damage: str = ""
@@ -116,6 +118,7 @@ def _stage(run: Path, name: str, facts: Mapping[str, Any]) -> StageFacts:
         status=str(facts.get("status", "waiting")),
         key=str(facts.get("key", "")),
         cost=facts.get("cost") or {},
+        expected=facts.get("expected") or {},
     )
     place = run / "stages" / name
     try:

@@ -8,7 +8,7 @@ from pathlib import Path
 from ropewalk.core.artifact import write_durably
 from ropewalk.core.errors import DataError
 from ropewalk.core.units import show_seconds
-from ropewalk.report.costs import environment, reproduce, stages
+from ropewalk.report.costs import environment, plan_and_actual, reproduce, stages
 from ropewalk.report.distributions import score_histograms, token_lengths
 from ropewalk.report.evaluation import evaluation, gates
 from ropewalk.report.facts import RunFacts, gather
@@ -29,6 +29,7 @@ SECTIONS: tuple[tuple[str, str, Callable[[RunFacts], str]], ...] = (
     ("training", "Training", training),
     ("evaluation", "Evaluation", evaluation),
     ("stages", "Costs", stages),
+    ("plan", "Plan", plan_and_actual),
     ("environment", "Environment", environment),
     ("again", "Reproduce", reproduce),
 )

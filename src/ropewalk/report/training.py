@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ropewalk.report.facts import RunFacts, StageFacts
-from ropewalk.report.markup import count, figure, number, section, text
+from ropewalk.report.markup import count, figure, number, section, table, text
 from ropewalk.report.steplog import Row, read_rows, series, smooth, throughput
 from ropewalk.report.svg import Series, line_chart
 
@@ -32,9 +32,22 @@ def _stage(facts: RunFacts, stage: StageFacts) -> str:
         figure(line_chart([Series("gradient norm", norm, 3)], "step", "norm", zero=True), "<b>Gradient norm</b> before clipping"),
         figure(line_chart([Series("tokens a second", throughput(timed), 4)], "step", "tokens/s", zero=True), "<b>Tokens a second</b>"),
     ]
+    written = _samples(learnt)
     told = "".join(f"<li>{text(what, 400)}</li>" for name, what in facts.events.remarks if name == stage.name)
     remarks = f"<ul>{told}</ul>" if told else ""
-    return f'<h3>{text(stage.name)}</h3><p>{_said(stage, steps)}</p>{remarks}<div class="pair">{"".join(charts)}</div>'
+    return f'<h3>{text(stage.name)}</h3><p>{_said(stage, steps)}</p>{remarks}<div class="pair">{"".join(charts)}</div>{written}'
+
+
+def _samples(learnt: list[Row]) -> str:
+    """What the model wrote at the first, a middle and the last evaluation, oldest first."""
+    judged = [row for row in learnt if row.get("event") == "evaluated" and isinstance(row.get("samples"), list)]
+    shown = list({row["step"]: row for row in (judged[:1] + judged[len(judged) // 2 : len(judged) // 2 + 1] + judged[-1:])}.values())
+    rows = [
+        [number(row["step"]), f'<span class="prompt">{text(pair[0], 300)}</span>{text(pair[1], 1000)}']
+        for row in shown
+        for pair in row["samples"]
+    ]
+    return f"<h4>What it wrote on the way</h4>{table(('step', 'text (the prompt in grey)'), rows, (0,))}" if rows else ""
 
 
 def _said(stage: StageFacts, steps: list[Row]) -> str:

@@ -5,6 +5,7 @@ model.safetensors, optimizer.safetensors, average.safetensors (when there is one
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import re
@@ -12,6 +13,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -37,6 +39,33 @@ class Found:
     skipped: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Snapshot:
+    """A state at a step boundary, as files of tensors and scalars."""
+
+    files: Mapping[str, Mapping[str, Tensor]]
+    scalars: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, state: TrainState) -> Snapshot:
+        """The state's own tensors, which the next step changes."""
+        files: dict[str, Mapping[str, Tensor]] = {MODEL: weights_of(state.model), OPTIMIZER: state.update.state()}
+        if state.average is not None:
+            files[AVERAGE] = state.average
+        return cls(files, state.scalars())
+
+    def copied(self) -> Snapshot:
+        """The same with tensors of its own, in the machine's memory."""
+        files = {
+            name: {key: tensor.detach().to("cpu", copy=True) for key, tensor in tensors.items()} for name, tensors in self.files.items()
+        }
+        return Snapshot(files, copy.deepcopy(self.scalars))
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(tensor.numel() * tensor.element_size() for tensors in self.files.values() for tensor in tensors.values())
+
+
 class Checkpoints:
     """The checkpoints of one training run; keeps the last `keep` and the best."""
 
@@ -52,6 +81,10 @@ class Checkpoints:
         if not self.folder.is_dir():
             return []
         return sorted((int(match[1]) for path in self.folder.iterdir() if (match := _NAME.fullmatch(path.name))), reverse=True)
+
+    def size_bytes(self) -> int:
+        """Of the newest checkpoint; 0 when there is none."""
+        return sum(file.stat().st_size for step in self.steps()[:1] for file in self.place(step).iterdir())
 
     def newest(self) -> Found | None:
         """None when nothing was ever saved; raises CheckpointError when all that was saved is damaged."""
@@ -70,27 +103,25 @@ class Checkpoints:
             )
         return None
 
-    def save(self, state: TrainState) -> Path:
-        """Write the state under its step; raises DiskError, and then what was there before is still there."""
-        place = self.place(state.step)
+    def save(self, snapshot: Snapshot) -> Path:
+        """Write a state under its step; raises DiskError, and then what was there before is still there."""
+        step = int(snapshot.scalars["step"])
+        place = self.place(step)
         if place.exists() and not damage(place):
             return place
-        files = {MODEL: weights_of(state.model), OPTIMIZER: state.update.state()}
-        if state.average is not None:
-            files[AVERAGE] = state.average
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._check_space(sum(_size(tensors) for tensors in files.values()))
+            self._check_space(snapshot.size_bytes)
             with beside(place) as folder:
-                for name, tensors in files.items():
+                for name, tensors in snapshot.files.items():
                     save_file({key: tensor.detach().contiguous() for key, tensor in tensors.items()}, folder / name)
-                (folder / STATE).write_text(json.dumps(state.scalars(), indent=1), encoding="utf-8")
+                (folder / STATE).write_text(json.dumps(snapshot.scalars, indent=1), encoding="utf-8")
                 if place.exists():
                     _remove(place)
-                commit(folder, place, Manifest("Checkpoint", counts={"step": state.step, "tokens": state.tokens}))
+                commit(folder, place, Manifest("Checkpoint", counts={"step": step, "tokens": snapshot.scalars["tokens"]}))
         except (OSError, SafetensorError) as error:
             raise DiskError(f"{place}: not saved: {error}", remedy="free some space; older checkpoints are untouched") from error
-        self._forget(state)
+        self._forget(step, int(snapshot.scalars["best_step"]))
         return place
 
     def _check_space(self, size_bytes: int) -> None:
@@ -101,13 +132,13 @@ class Checkpoints:
                 remedy="free some space or set CHECKPOINT_DIR; older checkpoints are untouched",
             )
 
-    def _forget(self, state: TrainState) -> None:
+    def _forget(self, step: int, best_step: int) -> None:
         """Remove what is neither among the last `keep` nor the best; newer ones were damaged, or we would not be here."""
-        kept = {step for step in self.steps() if step <= state.step}
-        kept = {*sorted(kept, reverse=True)[: self.keep], state.best_step, state.step}
-        for step in self.steps():
-            if step not in kept:
-                _remove(self.place(step))
+        known = self.steps()
+        kept = {*sorted((other for other in known if other <= step), reverse=True)[: self.keep], best_step, step}
+        for other in known:
+            if other not in kept:
+                _remove(self.place(other))
 
 
 def restore(state: TrainState, path: Path) -> None:
@@ -166,10 +197,6 @@ def damage(path: Path) -> list[str]:
     if manifest.type != "Checkpoint" or path.name != f"step-{manifest.counts.get('step', -1):06d}":
         wrong.append("holds the checkpoint of another step")
     return wrong
-
-
-def _size(tensors: Mapping[str, Tensor]) -> int:
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
 
 
 def _remove(path: Path) -> None:

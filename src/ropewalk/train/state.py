@@ -13,8 +13,14 @@ if TYPE_CHECKING:
 
 SCALARS = (
     "step",
+    "position",
+    "excluded",
     "skipped",
     "skipped_in_a_row",
+    "rollbacks",
+    "seconds",
+    "losses",
+    "norms",
     "tokens",
     "best",
     "best_step",
@@ -35,9 +41,21 @@ class TrainState:
     """Exponential moving average of the parameters, by name; None when none is wanted."""
     step: int = 0
     """Updates made."""
+    position: int = 0
+    """The next batch to look at: updates made and batches left out."""
+    excluded: list[int] = field(default_factory=list)
+    """Batches to leave out when they come (again): what a rollback found guilty."""
     skipped: int = 0
-    """Batches whose loss or gradient was not finite and that moved nothing; the next batch is `step + skipped`."""
+    """Batches left out so far, since their loss or gradient was not finite or a spike; they moved nothing."""
     skipped_in_a_row: int = 0
+    rollbacks: int = 0
+    """Times that the run went back to a checkpoint."""
+    seconds: float = 0.0
+    """Spent in steps so far, over all restarts."""
+    losses: list[float] = field(default_factory=list)
+    """Of the last updates, newest last: what a spike is measured by."""
+    norms: list[float] = field(default_factory=list)
+    """Gradient norms of the same updates."""
     tokens: int = 0
     """Positions trained on so far, padding left out."""
     best: float | None = None

@@ -252,7 +252,7 @@ def test_threads_and_the_random_state_are_put_back(tmp_path: Path, packed: Token
         ({"init": "base"}, "not both"),
         ({"model": None}, r"needs model \(a new one\) or init \(one to go on with\)"),
         ({"early_stopping": {}, "evaluate": {"every": 0}}, "evaluate.every is 0"),
-        ({"budget": {}}, "exactly one of tokens, steps and epochs"),
+        ({"budget": {}}, "exactly one of tokens, steps, epochs and time"),
         ({"clip": 0}, "greater than 0"),
         ({"average": 1.0}, "less than 1"),
     ],

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import shutil
 from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
@@ -12,15 +10,9 @@ from pydantic import Field, model_validator
 
 from ropewalk.core.artifact import Artifact
 from ropewalk.core.component import RUNTIME, SAFE, as_tree
-from ropewalk.core.errors import ChangedRun, CheckpointError, DataError
-from ropewalk.core.events import Event, Recovered, Started, StopRequest
 from ropewalk.core.reference import Ref
-from ropewalk.core.seed import derive
-from ropewalk.data.loader import Loader
-from ropewalk.data.tokenizer import Vocabulary
 from ropewalk.data.tokens import Tokens
 from ropewalk.hardware.device import pick_device
-from ropewalk.hardware.memory import default_micro_batch
 from ropewalk.hardware.precision import resolve_precision
 from ropewalk.hardware.threads import cpu_threads
 from ropewalk.models.architecture import Architecture
@@ -29,13 +21,12 @@ from ropewalk.optim.optimizer import Optimizer
 from ropewalk.optim.schedules import Schedule
 from ropewalk.pipeline.stage import Context, Facts, Stage
 from ropewalk.tasks.task import Task
-from ropewalk.train.settings import BatchSize, Budget, EarlyStopping, Evaluation, Saving
+from ropewalk.train.faults import Faults
+from ropewalk.train.plan import Policy
+from ropewalk.train.settings import BatchSize, Budget, EarlyStopping, Evaluation, Samples, Saving
 
 if TYPE_CHECKING:
-    from ropewalk.models.gpt_module import Decoder
-    from ropewalk.train.checkpoint import Checkpoints
-    from ropewalk.train.loop import Evaluator, Plan
-    from ropewalk.train.state import TrainState
+    pass
 
 LOG_FILE = "training.jsonl"
 
@@ -76,8 +67,20 @@ class Train(Stage, type="train"):
     """Which weights the model gets: those of the best evaluation (the last, where nothing is held out) or the last ones."""
     save: Annotated[Saving, SAFE] = Saving()
     """Checkpoints."""
-    on_not_finite: Annotated[Literal["stop", "skip"], SAFE] = "stop"
-    """When a loss or gradient is NaN or infinite: stop before the update, or leave the batch out and count it."""
+    on_not_finite: Annotated[Policy, SAFE] = "stop"
+    """When a loss or gradient is NaN or infinite: stop before the update, leave the batch out and count it, or go back to the
+    last checkpoint and leave it out from there."""
+    on_spike: Annotated[Literal["tell", "stop", "skip", "rollback"], SAFE] = "tell"
+    """When a loss or gradient norm is more than six standard deviations above those of the 128 updates before."""
+    on_error: Annotated[Literal["abort", "resume"], RUNTIME] = "abort"
+    """After an unforeseen error in a step: save and end, or do the step again (four times at most)."""
+    recompute: Annotated[bool, RUNTIME] = False
+    """Activation checkpointing: each block's activations are computed again on the way back; less memory, a third more work.
+    Switched on by itself when memory runs out at a micro-batch of one."""
+    samples: Annotated[Samples, RUNTIME] = Samples()
+    """Text written at each evaluation, for people to read."""
+    faults: Annotated[Faults, RUNTIME] = Faults()
+    """Faults on request, to try recovery."""
     device: Annotated[str, RUNTIME] = "auto"
     """`auto`, `cpu`, `cuda` or `cuda:1`."""
     threads: Annotated[Annotated[int, Field(gt=0)] | None, RUNTIME] = None
@@ -92,11 +95,8 @@ class Train(Stage, type="train"):
         return self
 
     def fingerprint(self) -> Any:
-        """The precision that `auto` means here, and the micro-batch where dropout draws by it: both shape the weights."""
-        found: dict[str, Any] = {"precision": resolve_precision(self.precision, pick_device(self.device))}
-        if self.model is not None and self.model.shape().dropout:
-            found["micro_batch"] = self.batch.micro_batch or "auto"
-        return found
+        """The precision that `auto` means here: it shapes the weights."""
+        return {"precision": resolve_precision(self.precision, pick_device(self.device))}
 
     def problems(self, upstream: Mapping[str, Stage | Artifact]) -> list[tuple[str, str]]:
         found: list[tuple[str, str]] = []
@@ -120,176 +120,9 @@ class Train(Stage, type="train"):
     def make(self, context: Context) -> Facts:
         import torch
 
+        from ropewalk.pipeline.training import Training
+
         with ExitStack() as stack:
             stack.enter_context(cpu_threads(self.threads))
             stack.enter_context(torch.random.fork_rng(devices=[]))
-            return self._train(context, stack)
-
-    def _train(self, context: Context, stack: ExitStack) -> Facts:
-        from ropewalk.models.folder_module import save_model
-        from ropewalk.train.checkpoint import Checkpoints
-        from ropewalk.train.listeners.console import console
-        from ropewalk.train.listeners.event_log import EventLog
-        from ropewalk.train.loop import train
-        from ropewalk.train.signals import StopSignals
-
-        tokens = context.open(self.data)
-        loader = Loader(tokens, "train", self.batch.num_sequences(tokens.length), derive(context.seed, "order"))
-        device = pick_device(self.device)
-        module = self._module(context, tokens, device)
-        state = self._state(module)
-        checkpoints = Checkpoints(context.work / "checkpoints", self.save.keep)
-        plan = self._plan(context, tokens, loader, device)
-        self._resume(context, state, checkpoints, plan.total_steps)
-        evaluate = self._evaluator(context, tokens, module, plan)
-
-        log = EventLog(context.work / LOG_FILE, state.log_offset)
-        stack.callback(log.close)
-        left = (plan.total_steps - state.step) * loader.tokens_per_epoch / loader.steps_per_epoch
-        bar = stack.enter_context(context.progress(context.name, left, "tokens"))
-        said = console(context.name, bar, context.log)
-
-        def tell(event: Event) -> StopRequest | None:
-            log(event)
-            said(event)
-            return context.tell(event)
-
-        def save() -> Any:
-            state.log_offset = log.sync()
-            return checkpoints.save(state)
-
-        a_step = loader.tokens_per_epoch / loader.steps_per_epoch
-        facts = {
-            "parameters": sum(parameter.numel() for parameter in module.parameters()),
-            "tokens": round(plan.total_steps * a_step),
-            "predicted": round(plan.total_steps * int(loader.plan.trained.sum()) / loader.steps_per_epoch),
-            "batch": loader.batch_sequences,
-            "micro_batch": plan.micro_batch,
-            "device": device,
-            "precision": resolve_precision(self.precision, device),
-        }
-        tell(Started(state.step, plan.total_steps, facts))
-        with StopSignals() as signals:
-            train(
-                state,
-                loader,
-                self.task,
-                self.schedule,
-                plan,
-                tell=tell,
-                save=save,
-                evaluate=evaluate,
-                interrupted=lambda: signals.received,
-            )
-        self._take_result(state, checkpoints)
-        save_model(context.out, module, tokens.tokenizer_path)
-        shutil.copyfile(context.work / LOG_FILE, context.out / LOG_FILE)
-        last = {name: value for name, value in state.metrics.items() if math.isfinite(value)}
-        best = {"best_holdout_loss": state.best, "best_step": state.best_step} if state.best is not None else {}
-        numbers = {"parameters": facts["parameters"], "steps": state.step, "tokens": state.tokens, "skipped_updates": state.skipped}
-        return Facts(metrics={**numbers, **last, **best})
-
-    def _module(self, context: Context, tokens: Tokens, device: str) -> Decoder:
-        """A new model, or the one to go on with; it must fit the data's tokenizer and length."""
-        if self.model is not None:
-            module = self.model.build(tokens.facts.vocab_size, derive(context.seed, "model")).to(device)
-        else:
-            assert self.init is not None
-            start = context.open(self.init)
-            if Vocabulary(start.tokenizer_path).key != tokens.facts.tokenizer_key:
-                raise DataError(
-                    f"{context.name}: {self.data.target} was encoded by another tokenizer than that of {self.init.target}",
-                    remedy="make the data with the tokenizer that the model was trained with",
-                )
-            module = start.load(device)
-        if tokens.length > module.shape.context:
-            raise DataError(
-                f"{context.name}: sequences of {tokens.length} tokens are longer than the model's context of {module.shape.context}",
-                remedy=f"set length: {module.shape.context} in the stage that makes {self.data.target}",
-            )
-        return module
-
-    def _state(self, module: Decoder) -> TrainState:
-        from ropewalk.train.state import TrainState
-
-        named = list(module.named_parameters())
-        average = {name: parameter.detach().clone() for name, parameter in named} if self.average else None
-        return TrainState(module, self.optimizer.build(named), average)
-
-    def _resume(self, context: Context, state: TrainState, checkpoints: Checkpoints, total_steps: int) -> None:
-        """Fill the state from the newest valid checkpoint, and say so when newer ones are damaged."""
-        from ropewalk.train.checkpoint import restore
-
-        found = checkpoints.newest()
-        if found is None:
-            return
-        restore(state, found.path)
-        for reason in found.skipped:
-            context.tell(Recovered(state.step, f"checkpoint left out: {reason}"))
-            context.log.warning("%s: checkpoint left out: %s", context.name, reason)
-        if state.step > total_steps:
-            raise ChangedRun(
-                f"{context.name}: {found.path} is past the budget: {state.step} steps, and {total_steps} are wanted now",
-                remedy="give a budget that is no smaller, or --restart to train this stage from its beginning",
-            )
-
-    def _plan(self, context: Context, tokens: Tokens, loader: Loader, device: str) -> Plan:
-        import torch
-
-        from ropewalk.train.loop import Plan
-
-        total = self.budget.total_steps(loader.steps_per_epoch, loader.tokens_per_epoch)
-        held_out = len(tokens.sequences("holdout"))
-        if self.early_stopping and not held_out:
-            raise DataError(f"{context.name}: early stopping needs held-out data", remedy="set holdout in the stage that makes the data")
-        precision = resolve_precision(self.precision, device)
-        return Plan(
-            total_steps=total,
-            micro_batch=self.batch.micro_batch or default_micro_batch(loader.batch_sequences, tokens.length, device),
-            learning_rate=self.optimizer.lr,
-            seed=context.seed,
-            device=device,
-            autocast=torch.bfloat16 if precision == "bf16" else None,
-            clip=self.clip,
-            evaluate_every=self.evaluate.interval(total) if held_out else 0,
-            save_every=self.save.every,
-            save_best=self.result == "best",
-            patience=self.early_stopping.patience if self.early_stopping else None,
-            average_decay=self.average or 0.0,
-            on_not_finite=self.on_not_finite,
-        )
-
-    def _evaluator(self, context: Context, tokens: Tokens, module: Decoder, plan: Plan) -> Evaluator | None:
-        """Loss of fixed held-out sequences and of as many fixed training ones."""
-        from ropewalk.tasks.measure import mean_loss
-        from ropewalk.train.loop import precision
-
-        if not plan.evaluate_every:
-            return None
-        seed = derive(context.seed, "evaluation")
-        wanted = min(self.evaluate.sequences, len(tokens.sequences("holdout")), len(tokens.sequences("train")))
-        loaders = {"holdout_loss": Loader(tokens, "holdout", wanted, seed), "train_loss": Loader(tokens, "train", wanted, seed)}
-
-        def measured() -> dict[str, float]:
-            return {
-                name: mean_loss(self.task, module, loader, plan.micro_batch, plan.device, precision(plan))
-                for name, loader in loaders.items()
-            }
-
-        return measured
-
-    def _take_result(self, state: TrainState, checkpoints: Checkpoints) -> None:
-        """Put the weights that are asked for into the module: the best or the last, averaged where an average is kept."""
-        from ropewalk.train.checkpoint import damage, load_weights
-
-        if self.result == "best" and state.best_step and state.best_step != state.step:
-            best = checkpoints.place(state.best_step)
-            if wrong := damage(best):
-                raise CheckpointError(
-                    f"{best}: the best weights can't be used: {'; '.join(wrong)}",
-                    remedy="restore the folder from a copy, or --restart to train this stage from its beginning",
-                )
-            load_weights(state.model, best, averaged=state.average is not None)
-        elif state.average is not None:
-            for name, parameter in state.model.named_parameters():
-                parameter.data.copy_(state.average[name])
+            return Training(self, context).run(stack)

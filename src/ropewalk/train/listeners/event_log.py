@@ -51,6 +51,10 @@ class EventLog:
             raise DiskError(f"{self.path}: {error.strerror}") from error
         return self._length()
 
+    def cut(self, offset: int) -> None:
+        """Back to what it held at an earlier checkpoint: the run went back to it."""
+        self._file.truncate(min(offset, self._length()))
+
     def _length(self) -> int:
         return os.fstat(self._file.fileno()).st_size
 
@@ -71,7 +75,8 @@ def _facts(event: Event) -> dict[str, Any] | None:
                 **event.facts,
             }
         case Evaluated():
-            return {"event": "evaluated", "step": event.step, **event.metrics, "best": event.best}
+            written = {"samples": [list(pair) for pair in event.samples]} if event.samples else {}
+            return {"event": "evaluated", "step": event.step, **event.metrics, "best": event.best, **written}
         case Recovered():
             return {"event": "recovered", "step": event.step, "what": event.what}
         case Ended():

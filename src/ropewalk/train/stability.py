@@ -1,0 +1,34 @@
+"""When a step is out of order: a loss or gradient norm that is not finite, or far above those of the steps before."""
+
+from __future__ import annotations
+
+import math
+import statistics
+
+WINDOW_STEPS = 128
+ENOUGH_STEPS = 32  # fewer say little of how much a loss varies
+SIGMAS = 6.0
+LEAST_SHARE = 0.02  # of the mean: a window that hardly varies must not make every ripple a spike
+
+
+def not_finite(loss: float, norm: float) -> str:
+    """What is wrong in words; empty when both are finite."""
+    return "" if math.isfinite(loss) and math.isfinite(norm) else f"loss is {loss}, gradient norm {norm}"
+
+
+def spike(losses: list[float], norms: list[float], loss: float, norm: float) -> str:
+    """What stands out by more than SIGMAS standard deviations of the window before; empty when nothing does."""
+    for name, window, value in (("loss", losses, loss), ("gradient norm", norms, norm)):
+        if len(window) < ENOUGH_STEPS:
+            continue
+        mean = statistics.fmean(window)
+        spread = max(statistics.pstdev(window, mean), LEAST_SHARE * abs(mean))
+        if value > mean + SIGMAS * spread:
+            return f"{name} is {value:.4g}, {(value - mean) / spread:.0f} standard deviations above the {len(window)} steps before"
+    return ""
+
+
+def remember(window: list[float], value: float) -> None:
+    """Add a value and forget what is older than the window."""
+    window.append(value)
+    del window[:-WINDOW_STEPS]
