@@ -227,6 +227,7 @@ class _Runner:
                 shard_map=shard_map,
                 start_progress=self.progress,
                 upstream=self.upstream(planned.name),
+                notes=self.folder.store_root / ".notes",
                 listeners=(self.timed(planned.name), *self.listeners),
             )
             facts = stage.make(context)

@@ -43,6 +43,8 @@ class Context:
     start_progress: Callable[[str, float, str], Progress]
     upstream: tuple[Artifact, ...] = ()
     """All artifacts that led here, directly or not, in the order of the recipe."""
+    notes: Path | None = None
+    """A folder of the store for what this machine should remember, such as a micro-batch that fits; None to remember nothing."""
     listeners: tuple[Listener, ...] = ()
     """Hear the training events; the first ones write the run's event log."""
 

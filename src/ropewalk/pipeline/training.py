@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ropewalk.core.artifact import digest, write_durably
+from ropewalk.core.component import as_tree
 from ropewalk.core.errors import ChangedRun, CheckpointError, DataError
 from ropewalk.core.events import Event, Recovered, Started, StopRequest
 from ropewalk.core.seed import derive
@@ -53,7 +57,7 @@ class Training:
         self.state = self._state()
         self.checkpoints = Checkpoints(context.work / "checkpoints", stage.save.keep)
         self.plan = self._plan()
-        self.sizes = MicroBatch(stage.batch.micro_batch or default_micro_batch(sequences, self.tokens.length, self.device))
+        self.sizes = MicroBatch(stage.batch.micro_batch or self._remembered(sequences))
 
     def run(self, stack: ExitStack) -> Facts:
         """Train to the end, save the model into the context's folder, and say what was measured."""
@@ -101,10 +105,33 @@ class Training:
             save_wanted=signals.save_wanted,
             faults=stage.faults,
         )
+        self._remember()
         self._take_result()
         save_model(context.out, self.module, self.tokens.tokenizer_path)
         shutil.copyfile(context.work / LOG_FILE, context.out / LOG_FILE)
         return Facts(metrics=self._metrics())
+
+    def _note(self) -> Path | None:
+        """Where the micro-batch that worked for this model, task and length on this device is written down."""
+        if self.context.notes is None:
+            return None
+        what = [as_tree(self.stage.task), vars(self.module.shape), self.tokens.length, self.device]
+        return self.context.notes / f"micro-batch-{digest(what)}.json"
+
+    def _remembered(self, sequences: int) -> int:
+        """The device's own choice, or what an earlier run came down to after memory ran out."""
+        usual = default_micro_batch(sequences, self.tokens.length, self.device)
+        note = self._note()
+        if note is not None and note.is_file():
+            with suppress(ValueError, KeyError, TypeError):
+                return max(1, min(usual, int(json.loads(note.read_bytes())["micro_batch"])))
+        return usual
+
+    def _remember(self) -> None:
+        note = self._note()
+        if note is not None and self.sizes.retries:
+            note.parent.mkdir(parents=True, exist_ok=True)
+            write_durably(note, json.dumps({"micro_batch": self.sizes.size}).encode())
 
     def _facts(self, a_step: float) -> dict[str, Any]:
         known = {} if self.plan.total_steps == UNLIMITED else {"tokens": round(self.plan.total_steps * a_step)}

@@ -76,6 +76,7 @@ def train(
         _pass_excluded(state)
         position, step = state.position, state.step + 1
         weight, batch = loader.weight(position), loader.at(position)
+        waited = time.perf_counter() - started
         try:
             struck.error(step)
             loss = ladder.climb(_add_gradients, state, task, loader, batch, sizes, weight, plan, struck)
@@ -107,7 +108,7 @@ def train(
         seconds = time.perf_counter() - started
         state.seconds += seconds
         rate = plan.learning_rate * factor
-        request = tell(StepEnded(state.step, plan.total_steps, loss, rate, norm, tokens, seconds, {"predicted": weight}))
+        request = tell(StepEnded(state.step, plan.total_steps, loss, rate, norm, tokens, seconds, {"predicted": weight}, waited))
 
         late = plan.total_seconds is not None and state.seconds >= plan.total_seconds
         last, best = state.step == plan.total_steps or late, False
