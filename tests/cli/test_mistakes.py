@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
 import os
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -395,3 +397,39 @@ def test_a_gate_out_of_reach(newcomer: Newcomer) -> None:
     code, said = newcomer.types("run", "r.yaml", "gate.checks.0.value=20")
     assert code == 0
     assert_said(said, "gate: pass", "model: done")
+
+
+def test_a_model_that_is_too_big_is_refused_before_anything_is_made(newcomer: Newcomer) -> None:
+    newcomer.writes(edited("base.model", {"type": "gpt", "depth": 500, "width": 65536, "heads": 64, "context": 64}))
+    for verb in ("run", "plan"):
+        code, said = newcomer.types(verb, "r.yaml")
+        assert code == 5, said
+        assert_said(said, "base:", "parameters take", "TiB of memory", "are free on cpu", "choose a smaller model")
+    assert not list((newcomer.folder / ".ropewalk").rglob("manifest.json"))
+
+
+def test_a_missing_package_is_named_with_what_installs_it(newcomer: Newcomer, monkeypatch: pytest.MonkeyPatch) -> None:
+    newcomer.writes(stages())
+    with monkeypatch.context() as without:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "torch" or name == "ropewalk.pipeline.training"]:
+            without.delitem(sys.modules, name)
+        without.setitem(sys.modules, "torch", None)
+        code, said = newcomer.types("run", "r.yaml")
+    assert code == 10, said
+    assert_said(said, "base:", "the package torch is not installed", "pip install torch", "ropewalk doctor")
+
+
+def test_a_full_disk_is_told_and_finished_work_is_kept(newcomer: Newcomer, monkeypatch: pytest.MonkeyPatch) -> None:
+    newcomer.writes(only("raw", "vocab"))
+    write = pq.write_table
+
+    def full(table: Any, where: Any, *rest: Any, **options: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(where))
+
+    monkeypatch.setattr(pq, "write_table", full)
+    code, said = newcomer.types("run", "r.yaml")
+    assert code == 4, said
+    assert_said(said, "raw:", "No space left on device", "free some space")
+    assert not list((newcomer.folder / ".ropewalk").rglob(".tmp-*")), "nothing half-made stays"
+    monkeypatch.setattr(pq, "write_table", write)
+    assert newcomer.types("run", "r.yaml")[0] == 0

@@ -16,7 +16,7 @@ import typer
 from ropewalk import __version__
 from ropewalk.cli import doctor, explain, init, list, plan, report, run, schema, validate, verify, verify_resume
 from ropewalk.cli.settings import SETTINGS
-from ropewalk.core.errors import Interrupted, RopewalkError
+from ropewalk.core.errors import Interrupted, RopewalkError, typed
 from ropewalk.core.log import set_up_console
 
 app = typer.Typer(
@@ -87,6 +87,9 @@ def _fail(error: Exception) -> None:
         _leave(2, f"{shown()} (see ropewalk --help)")
     if type(error).__name__ in ("Exit", "Abort"):
         sys.exit(getattr(error, "exit_code", 1))
+    known = typed(error, "ropewalk")
+    if known is not None:
+        _leave(known.exit_code, str(known))
     with tempfile.NamedTemporaryFile("w", prefix="ropewalk-bug-", suffix=".log", delete=False, encoding="utf-8") as file:
         file.write("".join(traceback.format_exception(error)))
     _leave(1, f"a bug in ropewalk or a plugin: {type(error).__name__}: {error}\n  -> the traceback is in {Path(file.name)}")

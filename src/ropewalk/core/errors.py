@@ -108,9 +108,13 @@ def ran_out_of_memory(error: BaseException) -> bool:
 
 
 def typed(error: BaseException, what: str) -> RopewalkError | None:
-    """The error of this tree that says what a foreign one means: memory and disk that ran out; None for all others."""
+    """The error of this tree that says what a foreign one means: a missing package, memory or disk that ran out; else None."""
     if isinstance(error, RopewalkError):
         return None
+    package = error.name.partition(".")[0] if isinstance(error, ModuleNotFoundError) and error.name else ""
+    if package and package != "ropewalk":
+        remedy = f"pip install {package}, or reinstall ropewalk with its extra (ropewalk doctor lists what is missing)"
+        return MissingExtra(f"{what}: the package {package} is not installed", remedy=remedy)
     if ran_out_of_memory(error):
         lines = str(error).splitlines() or ["memory ran out"]
         return OutOfMemory(
