@@ -16,6 +16,7 @@ from ropewalk.models.shape import Shape
 from ropewalk.optim.muon import Muon
 from ropewalk.pipeline.recipe import Recipe
 from ropewalk.pipeline.stage import Stage
+from ropewalk.pipeline.stages.init import Init
 from ropewalk.pipeline.stages.tokenizer import TrainTokenizer
 from ropewalk.pipeline.stages.train import Train
 
@@ -105,7 +106,7 @@ def _optimizer_floats(stage: Train, shape: Shape, parameters: int) -> int:
 
 def model_of(recipe: Recipe, stage: Stage | None) -> Architecture | None:
     """The model that a train stage begins with, through any number of `init`."""
-    while isinstance(stage, Train):
+    while isinstance(stage, Train | Init):
         if stage.model is not None:
             return stage.model
         stage = _named(recipe, stage.init)

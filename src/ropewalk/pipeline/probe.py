@@ -114,12 +114,12 @@ def _saved_bytes(probe: Probe) -> int:
 
     with torch.device("meta"):
         module = probe.model.build(probe.vocab_size, 0).train()
-    weights = {id(parameter) for parameter in module.parameters()}
+    weights = {id(storage): storage for storage in (parameter.untyped_storage() for parameter in module.parameters())}
     kept: dict[int, torch.UntypedStorage] = {}  # two views of one storage count once
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
-        if id(tensor) not in weights and not isinstance(tensor, torch.nn.Parameter):
-            storage = tensor.untyped_storage()
+        storage = tensor.untyped_storage()
+        if id(storage) not in weights:
             kept[id(storage)] = storage
         return tensor
 

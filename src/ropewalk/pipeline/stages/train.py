@@ -20,6 +20,7 @@ from ropewalk.models.model import Model
 from ropewalk.optim.optimizer import Optimizer
 from ropewalk.optim.schedules import Schedule
 from ropewalk.pipeline.stage import Context, Facts, Stage
+from ropewalk.pipeline.stages.init import Init
 from ropewalk.tasks.task import Task
 from ropewalk.train.faults import Faults
 from ropewalk.train.plan import Policy
@@ -106,7 +107,7 @@ class Train(Stage, type="train"):
         start = upstream.get("init")
         if self.model is not None:
             context = self.model.shape().context
-        elif isinstance(start, Train) and start.model is not None:
+        elif isinstance(start, Train | Init) and start.model is not None:
             context = start.model.shape().context
         else:
             context = start.context if isinstance(start, Model) else 0
