@@ -110,7 +110,7 @@ def test_a_filter_keeps_by_columns_meta_and_the_scores_of_cleaning(tmp_path: Pat
     wanted = [f"d{n}" for n in range(50, 200) if SOURCES[n % 10] == "books" and n % 4 and 3 + n % 7 > 5]
     assert ids(made) == wanted
     rows = {row["id"]: row for row in read_ledger(made.path).to_pylist()}
-    assert rows["d1"]["reason"] == "condition" and rows["d1"]["witness"] == "source='books', meta.year=1, score.length.min_words=4.0"
+    assert rows["d1"]["reason"] == "condition" and rows["d1"]["witness"] == "source='books', meta.year=1, score.length.min_words=4"
     assert rows["d4"]["reason"] == "condition_unknown" and facts.counts["dropped/condition_unknown"] > 0  # d4 has no year
     assert rows["d8"]["reason"] == "condition"  # from the web: false whatever the year
 

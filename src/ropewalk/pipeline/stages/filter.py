@@ -81,11 +81,15 @@ class _Choose:
         known = verdict.is_valid().to_numpy(zero_copy_only=False)
 
         def entry(row: int, id_: str) -> Entry:
-            values = ", ".join(f"{name}={column[row].as_py()!r:.{SHOWN_CHARACTERS}}" for name, column in told.items())
+            values = ", ".join(f"{name}={_short(column[row].as_py())}" for name, column in told.items())
             return Entry(id_, FALSE if known[row] else UNKNOWN, witness=values)
 
         kept = verdict.fill_null(False).to_numpy(zero_copy_only=False).astype(np.bool_)
         return write_selected(self.stage, table, kept, entry, folder, shard.name)
+
+
+def _short(value: str | float | bool | None) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else repr(value)[:SHOWN_CHARACTERS]
 
 
 def column_of(name: str, table: pa.Table, scores: dict[str, Path], shard: str) -> pa.Array:
