@@ -37,6 +37,7 @@ MINIMUM: dict[tuple[str, str], dict[str, Any]] = {
     ("stage", "split"): {"input": "clean", "parts": {"train": 0.9, "test": 0.1}, "part": "train"},
     ("stage", "tokenizer"): {"input": "unique"},
     ("stage", "train"): {"data": "packed", "model": "gpt", "budget": {"steps": 10}},
+    ("step", "datatrove"): {"filter": "GopherQualityFilter"},
     ("suite", "answer_loss"): {"data": "turns"},
     ("suite", "perplexity"): {"data": "packed"},
 }
