@@ -12,13 +12,14 @@ from typer.testing import CliRunner
 
 from ropewalk.cli.main import app
 from ropewalk.core.errors import ConfigError, DataError
+from ropewalk.data.differences import changed
 from ropewalk.data.shelf import Shelf
 from ropewalk.data.sources import file_source
 from ropewalk.data.steps import Batch, Change, Step, judge
 from ropewalk.pipeline.preview import preview
 from ropewalk.pipeline.recipe import Recipe, load
 from ropewalk.pipeline.stages.clean import Clean
-from ropewalk.pipeline.why import changed, why
+from ropewalk.pipeline.why import why
 from ropewalk.report.records import records_page
 
 WALK = "The walk is long and the hemp is good, and the men who spin it go backwards all day with the yarn in their hands. "

@@ -10,15 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ropewalk.core.errors import DataError
+from ropewalk.data.differences import changed
 from ropewalk.data.shelf import Record, Shelf
 from ropewalk.data.tokens import Tokens
 from ropewalk.pipeline.recipe import Recipe
 from ropewalk.pipeline.shelves import RECORDS, Shelves
 
 MOST_MATCHES = 6
-MOST_CHANGES = 6
-MOST_DIFF_LINES = 4000
-AROUND = 40
 
 
 @dataclass(frozen=True)
@@ -152,38 +150,3 @@ def _origin(record: Record) -> Iterator[str]:
     if places:
         yield ", ".join(places)
     yield f"in {record.file.name}"
-
-
-def changed(before: str, after: str) -> Iterator[tuple[str, str]]:
-    """(before, after) around the first few places where two texts differ."""
-    if before == after:
-        return
-    old, new = before.split("\n"), after.split("\n")
-    same = 0
-    while same < min(len(old), len(new)) and old[same] == new[same]:
-        same += 1
-    tail = 0
-    while tail < min(len(old), len(new)) - same and old[-1 - tail] == new[-1 - tail]:
-        tail += 1
-    old, new = old[same : len(old) - tail], new[same : len(new) - tail]
-    if len(old) + len(new) > MOST_DIFF_LINES:
-        yield _cropped("\n".join(old), "\n".join(new))
-        return
-    shown = 0
-    for tag, i, j, k, m in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
-        if tag != "equal" and shown < MOST_CHANGES:
-            pairs = zip(old[i:j], new[k:m], strict=True) if j - i == m - k else [("\n".join(old[i:j]), "\n".join(new[k:m]))]
-            for pair in pairs:
-                if shown < MOST_CHANGES:
-                    yield _cropped(*pair)
-                    shown += 1
-
-
-def _cropped(before: str, after: str) -> tuple[str, str]:
-    """Both around their first difference."""
-    start = next((place for place, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), min(len(before), len(after)))
-    first = max(start - AROUND, 0)
-    return tuple(  # type: ignore[return-value]
-        f"{'…' if first else ''}{text[first : start + 2 * AROUND]}{'…' if len(text) > start + 2 * AROUND else ''}"
-        for text in (before, after)
-    )

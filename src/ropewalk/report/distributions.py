@@ -17,6 +17,7 @@ from ropewalk.report.svg import bars
 Floats = NDArray[np.float64]
 MOST = 12
 BINS = 32
+FAR = 8  # a limit so many times beyond nearly all scores is named, not drawn: it would press them into one bar
 
 
 def score_histograms(facts: RunFacts) -> str:
@@ -118,12 +119,12 @@ def _columns(files: Sequence[Path], names: Sequence[str]) -> dict[str, Floats]:
 
 
 def _drawn(values: Floats, label: str, marks: Sequence[tuple[float, str]], caption: str) -> str:
-    """A histogram up to the 99th percentile, or a mark soon behind it; the caption says what lies beyond."""
+    """A histogram up to the 99th percentile, or a mark not too far behind it; the caption says what lies beyond."""
     if not len(values):
         return ""
     low, top = float(values.min()), float(values.max())
     most = float(np.quantile(values, 0.99))
-    high = max([most, *(mark for mark, _ in marks if mark <= 2 * most)])
+    high = max([most, *(mark for mark, _ in marks if mark <= FAR * most or most <= low)])
     if high <= low or top <= 1.25 * high:
         high = max(high, top)
     beyond = [name for mark, name in marks if mark > high] + ([f"the last of the tail, up to {number(top)}"] if top > high else [])

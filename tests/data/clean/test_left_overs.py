@@ -102,7 +102,7 @@ ODD = st.lists(PIECES | st.text(max_size=4), max_size=14).map("".join)
 
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.tag)
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(texts=st.lists(ODD, min_size=1, max_size=4))
 def test_done_twice_it_does_no_more_and_neighbours_do_not_matter(step: Step, texts: list[str]) -> None:
     once, counts = applied(step, *texts)

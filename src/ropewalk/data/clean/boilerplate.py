@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from functools import cached_property
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -53,6 +53,7 @@ RULES: dict[str, tuple[str, ...]] = {
 class Boilerplate(Step, type="boilerplate"):
     """Removes short lines of site furniture, a rule a field. What is said within longer lines stays."""
 
+    shows_changes: ClassVar[bool] = True
     cookies: bool = True
     """Cookie banners."""
     rights: bool = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from html import unescape
 from importlib import import_module
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from ropewalk.core.extras import extra_version
 from ropewalk.data.steps import Batch, Change, Step, rewrite
@@ -41,6 +41,7 @@ MOST_ROUNDS = 8
 class Html(Step, type="html"):
     """Takes out tags, scripts, style sheets and comments and reads entities. A comparison (`a < b`) or `List<String>` stays."""
 
+    shows_changes: ClassVar[bool] = True
     entities: bool = True
     """Read `&eacute;` as é, also where it was escaped twice (`&amp;eacute;`)."""
     pages: Literal["tags", "trafilatura"] = "tags"

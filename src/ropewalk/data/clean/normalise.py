@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -22,6 +22,7 @@ _ODD = re.compile("[^\t\n -~]")
 class Normalise(Step, type="normalise"):
     """Unicode NFC, LF line ends, plain spaces, no invisible characters, no blanks at line ends, no heaps of blank lines."""
 
+    shows_changes: ClassVar[bool] = True
     form: Literal["NFC", "NFKC", "none"] = "NFC"
     """Unicode normal form: NFC keeps what one sees, NFKC also turns `ﬁ` into `fi` and `²` into `2`."""
     max_blank_lines: Annotated[int, Field(ge=0)] | None = 1

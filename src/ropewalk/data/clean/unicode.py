@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from ropewalk.core.extras import extra_version
 from ropewalk.data.steps import Batch, Change, Step, rewrite
@@ -16,6 +16,7 @@ _OR_QUOTES = f"{_ODD}|[{_QUOTES}]"
 class Unicode(Step, type="unicode"):
     """Repairs mojibake line by line; text that was read rightly stays. Forms, blanks and control characters are left to `normalise`."""
 
+    shows_changes: ClassVar[bool] = True
     straighten_quotes: bool = False
     """Write curly quotation marks straight."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import ClassVar
 
 from ropewalk.data.steps import Batch, Change, Step, rewrite
 
@@ -14,6 +15,8 @@ _BULLETS = ("-", "*", "•", "|", "·")
 
 class UrlLines(Step, type="url_lines"):
     """Removes lines that hold only addresses (one or several, bulleted or bracketed); an address within a sentence stays."""
+
+    shows_changes: ClassVar[bool] = True
 
     def apply(self, batch: Batch) -> Change:
         """Counts the lines; texts where no line begins like one are told by one pass of Arrow."""
