@@ -90,6 +90,8 @@ def test_filters_by_reason_and_condition_limits_and_draws(recipe: Recipe) -> Non
     assert [one.id for one in preview(recipe, "clean", where="meta.year >= 1851").records] == ["last", "doc/short"]
     assert [one.id for one in preview(recipe, "clean", where="score.length.min_words < 20").records] == ["doc/short"]
     assert [one.id for one in preview(recipe, "clean", where='contains(text, "EMAIL")', show="kept").records] == ["doc/long"]
+    assert [one.id for one in preview(recipe, "unique", where="score.length.min_words < 33", show="kept").records] == ["doc/long"]
+    assert preview(recipe, "unique", limit=1).records[0].scores["pii.email"] == 1  # what an earlier stage measured
     assert len(preview(recipe, "raw", limit=2, show="kept").records) == 2
     drawn = {seed: [one.id for one in preview(recipe, "raw", limit=2, seed=seed, show="kept").records] for seed in range(8)}
     assert drawn[3] == [one.id for one in preview(recipe, "raw", limit=2, seed=3, show="kept").records]

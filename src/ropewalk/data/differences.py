@@ -30,7 +30,11 @@ def changed(before: str, after: str) -> Iterator[tuple[str, str]]:
     shown = 0
     for tag, i, j, k, m in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         if tag != "equal" and shown < MOST_CHANGES:
-            pairs = zip(old[i:j], new[k:m], strict=True) if j - i == m - k else [("\n".join(old[i:j]), "\n".join(new[k:m]))]
+            pairs = (
+                zip(old[i:j], new[k:m], strict=True)
+                if j - i == m - k
+                else [("".join(f"{line}\n" for line in part) for part in (old[i:j], new[k:m]))]
+            )
             for pair in pairs:
                 if shown < MOST_CHANGES:
                     yield _cropped(*pair)

@@ -51,6 +51,8 @@ class Shelf:
 
     roots: tuple[Path, ...]
     finished: bool = True
+    before: tuple[Path, ...] = ()
+    """The artifacts that led here, the nearest last: they may hold scores of these records."""
     _counts: dict[Path, Mapping[str, int]] = field(default_factory=dict, compare=False)
 
     @cached_property
@@ -131,23 +133,26 @@ class Shelf:
                     found[reason] = found.get(reason, 0) + number
         return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
-    def scores(self, ids: Sequence[str]) -> dict[str, dict[str, float]]:
-        """What this stage measured of these records, dropped ones too."""
+    def scores(self, ids: Sequence[str], folders: Sequence[Path]) -> dict[str, dict[str, float]]:
+        """What was measured of these records in the folders, dropped ones too; of a score in two folders the later counts."""
         import pyarrow as pa
         import pyarrow.compute as pc
         import pyarrow.parquet as pq
 
         found: dict[str, dict[str, float]] = {}
-        for root in self.roots:
-            for path in sorted((root / "scores").glob("*.parquet")):
-                if len(found) == len(set(ids)):
-                    return found
+        for folder in folders:
+            missing = set(ids)
+            for path in sorted((folder / "scores").glob("*.parquet")):
+                if not missing:
+                    break
                 column = pq.read_table(path, columns=["id"])["id"]
                 chosen = pc.is_in(column, value_set=pa.array(ids, pa.string()))
                 if pc.any(chosen).as_py():
                     for row in pq.read_table(path).filter(chosen).to_pylist():
                         id_ = row.pop("id")
-                        found[id_] = {name: value for name, value in row.items() if name != "kept" and value is not None}
+                        missing.discard(id_)
+                        measured = {name: value for name, value in row.items() if name != "kept" and value is not None}
+                        found[id_] = found.get(id_, {}) | measured
         return found
 
     def raw(self, place: str) -> str:

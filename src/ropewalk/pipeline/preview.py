@@ -165,10 +165,10 @@ def _true(condition: Condition, table: pa.Table, shelf: Shelf) -> pa.Array:
     from ropewalk.data.scores import find_scores
 
     try:
-        find_scores(condition.scores(), shelf.roots)
+        find_scores(condition.scores(), (*shelf.before, *shelf.roots))
     except DataError as error:
         raise ConfigError(f"--where: {error.message}") from None
-    scores = shelf.scores(table["id"].to_pylist()) if condition.scores() else {}
+    scores = shelf.scores(table["id"].to_pylist(), (*shelf.before, *shelf.roots)) if condition.scores() else {}
 
     def column(name: str) -> pa.Array:
         head, _, rest = name.partition(".")
@@ -191,7 +191,7 @@ def _seen(record: Record, state: str, entry: Entry | None = None) -> Seen:
 
 
 def _with_scores(records: Sequence[Seen], shelf: Shelf) -> Iterator[Seen]:
-    scores = shelf.scores([one.id for one in records]) if records else {}
+    scores = shelf.scores([one.id for one in records], (*shelf.before, *shelf.roots)) if records else {}
     for one in records:
         yield Seen(**{**vars(one), "scores": scores.get(one.id, {})})
 

@@ -46,10 +46,12 @@ class Shelves:
     def shelf(self, stage: str) -> Shelf | None:
         """The stage's records, finished or so far; None when there are none yet."""
         place = self.place(stage)
+        earlier = self.recipe.behind(stage) - {stage}
+        before = tuple(found for name in self.recipe.order() if name in earlier and (found := self.place(name)))
         if place:
-            return Shelf((place,))
+            return Shelf((place,), before=before)
         shards = sorted(path.parent for path in (self.folder.work(stage) / "shards").glob(f"[!.]*/{RECEIPT}"))
-        return Shelf(tuple(shards), finished=False) if shards else None
+        return Shelf(tuple(shards), finished=False, before=before) if shards else None
 
     def tokens(self, stage: str) -> Tokens | None:
         place = self.place(stage)

@@ -106,7 +106,7 @@ def _hop(name: str, shelves: Shelves, shelf: Shelf | None, texts: dict[str, Reco
     if shelf is None:
         return Hop(name, stage.tag, "not made yet") if before else None
     record = shelf.fetch([id_]).get(id_)
-    scores = shelf.scores([id_]).get(id_, {})
+    scores = shelf.scores([id_], shelf.roots).get(id_, {})
     entries = list(shelf.entries([id_]))
     gone = next((entry for entry in entries if entry.state != "noted"), None)
     notes = [f"{entry.reason}: {entry.witness}" for entry in entries if entry.state == "noted"]

@@ -67,7 +67,7 @@ def test_drops_have_reason_score_and_example_and_the_rest_is_kept(tmp_path: Path
     assert facts.metrics["changes"] == {  # and never what pii replaced
         "normalise": [
             {"id": "007", "before": "A rope is made of strands\r", "after": "A rope is made of strands"},
-            {"id": "again", "before": "", "after": ""},
+            {"id": "again", "before": "\n", "after": ""},
         ]
     }
 
