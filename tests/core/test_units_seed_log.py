@@ -85,6 +85,15 @@ def test_progress_says_rate_share_and_time_left(caplog: pytest.LogCaptureFixture
     assert bar.text().startswith("3 rows · ")
 
 
+def test_progress_in_bytes_says_both_rates_and_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([100.0, 100.0, 101.0, 102.0, 104.0])
+    monkeypatch.setattr("ropewalk.core.log.time.monotonic", lambda: next(clock))
+    with Progress("clean", 0, "documents", total_bytes=40_000_000, quiet=True) as bar:
+        bar.advance(1000, size_bytes=10_000_000, resumed=True)  # found finished: no merit of this run's
+        bar.advance(500, size_bytes=10_000_000)
+        assert bar.text() == "50% · 1.5k documents · 125/s · 2.5 MB/s · 8.0s left"
+
+
 def test_every_hears_each_nth_step_and_all_else() -> None:
     heard: list[object] = []
 

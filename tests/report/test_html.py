@@ -10,9 +10,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from ropewalk.core.errors import DataError
+from ropewalk.core.ledger import write_table
 from ropewalk.report.html import SECTIONS, write_report
 
 NASTY = "</script><script>alert(1)</script>\n\x1b[31mred\x1b[0m\r\0\u202e\"'><img src=x onerror=alert(1)>&amp;"
@@ -264,3 +266,33 @@ def test_what_was_foreseen_stands_beside_what_it_took(whole: Any) -> None:
     text = render(whole.close()).text
     assert "Plan and actual" in text and "peak memory" in text and "a checkpoint" not in text, "what one side lacks is left out"
     assert "Rope <is> made & tested." in text and "What it wrote on the way" in text
+
+
+def test_each_limit_is_drawn_with_the_share_that_went_for_it_and_changes_are_quoted(maker: Any) -> None:
+    steps = [{"type": "length", "min_words": 3}, {"type": "repetition", "max_top_ngram": {"2": 0.5}}, {"type": "length", "min_words": 6}]
+    dropped = {"dropped/length.min_words": 1, "dropped/length_2.min_words": 3, "dropped/repetition.max_top_ngram.2": 1}
+    folder = maker.stage(
+        "clean",
+        "clean",
+        "Corpus",
+        config={"steps": steps},
+        counts={"records_in": 10, "kept": 5, "dropped": 5, "quarantined": 0, **dropped},
+        metrics={"normalise.changed": 1234, "changes": {"normalise": [{"id": "d<1>", "before": "a<b>\r", "after": "a"}]}},
+    )
+    scores = {"length.min_words": range(10), "repetition.max_top_ngram.2": [n / 10 for n in range(10)], "length_2.min_words": range(1, 11)}
+    columns = {name: pa.array(values, pa.float64()) for name, values in scores.items()}
+    write_table(pa.table({"id": [str(n) for n in range(10)], **columns}), folder / "scores/0.parquet")
+    page = write_report(maker.close()).read_text()
+    assert "min_words 3: 10% dropped" in page and "min_words 6: 30% dropped" in page and "max_top_ngram.2 0.5: 10% dropped" in page
+    assert "Changed by clean" in page and "<code>normalise</code> 1,234" in page
+    assert "<code>d&lt;1&gt;</code>" in page and "<del>a&lt;b&gt;" in page and "<ins>a</ins>" in page
+
+
+def test_more_scores_than_a_dozen_are_in_a_fold(maker: Any) -> None:
+    folder = maker.stage(
+        "clean", "clean", "Corpus", config={"steps": []}, counts={"records_in": 10, "kept": 10, "dropped": 0, "quarantined": 0}
+    )
+    columns = {f"step.score{n}": [float((n + 1) * row) for row in range(10)] for n in range(15)}
+    write_table(pa.table({"id": [str(n) for n in range(10)], **columns}), folder / "scores/0.parquet")
+    page = write_report(maker.close()).read_text()
+    assert "3 more scores</summary>" in page and page.count("histogram of step.score") == 15

@@ -68,9 +68,11 @@ class LogFile(AbstractContextManager["LogFile"]):
 class Progress(AbstractContextManager["Progress"]):
     """A bar on a terminal, a line now and then in a pipe, nothing when quiet."""
 
-    def __init__(self, title: str, total: float, unit: str, *, quiet: bool = False) -> None:
-        self.title, self.total, self.unit, self.quiet = title, total, unit, quiet
+    def __init__(self, title: str, total: float, unit: str, *, total_bytes: int = 0, quiet: bool = False) -> None:
+        """Where the total is not known in units it may be in bytes: share and time left are then of these, and MB/s is said."""
+        self.title, self.total, self.unit, self.total_bytes, self.quiet = title, total, unit, total_bytes, quiet
         self.done = 0.0
+        self.done_bytes = self.resumed = self.resumed_bytes = 0.0
         self.started = self.said = time.monotonic()
         self._bar: Any = None
         self._task: Any = None
@@ -84,26 +86,32 @@ class Progress(AbstractContextManager["Progress"]):
 
             columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[text]}"))
             self._bar = Bar(*columns, console=Console(stderr=True), transient=True, refresh_per_second=4)
-            self._task = self._bar.add_task(self.title, total=self.total or None, text="")
+            self._task = self._bar.add_task(self.title, total=self.total_bytes or self.total or None, text="")
             self._bar.start()
         return self
 
-    def advance(self, amount: float = 1.0, note: str = "") -> None:
-        """Count `amount` more units as done; `note` is said beside the rate (a loss, for example)."""
+    def advance(self, amount: float = 1.0, note: str = "", *, size_bytes: int = 0, resumed: bool = False) -> None:
+        """Count `amount` more units as done; `note` is said beside the rate (a loss), which what was found done does not raise."""
         self.done += amount
+        self.done_bytes += size_bytes
+        if resumed:
+            self.resumed += amount
+            self.resumed_bytes += size_bytes
         text = self.text(note)
         if self._bar is not None:
-            self._bar.update(self._task, completed=self.done, text=text)
+            self._bar.update(self._task, completed=self.done_bytes if self.total_bytes else self.done, text=text)
         elif not self.quiet and time.monotonic() - self.said >= LINE_SECONDS:
             self.said = time.monotonic()
             LOGGER.info("%s: %s", self.title, text)
 
     def text(self, note: str = "") -> str:
         seconds = max(time.monotonic() - self.started, 1e-9)
-        rate = self.done / seconds
-        share = f"{100 * self.done / self.total:.0f}% · " if self.total else ""
-        left = f" · {show_seconds((self.total - self.done) / rate)} left" if self.total and rate and self.done < self.total else ""
-        return f"{share}{show_count(self.done)} {self.unit} · {show_count(rate)}/s{left}{f' · {note}' if note else ''}"
+        rate, bytes_rate = (self.done - self.resumed) / seconds, (self.done_bytes - self.resumed_bytes) / seconds
+        total, done, pace = (self.total_bytes, self.done_bytes, bytes_rate) if self.total_bytes else (self.total, self.done, rate)
+        share = f"{100 * done / total:.0f}% · " if total else ""
+        speed = f" · {bytes_rate / 1e6:.3g} MB/s" if self.total_bytes else ""
+        left = f" · {show_seconds((total - done) / pace)} left" if total and pace and done < total else ""
+        return f"{share}{show_count(self.done)} {self.unit} · {show_count(rate)}/s{speed}{left}{f' · {note}' if note else ''}"
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._bar is not None:

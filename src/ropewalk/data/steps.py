@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,6 +113,9 @@ def rewrite(texts: Sequence[str], **counts: Sequence[int]) -> Change:
 
 class Step(Component, family="step", folders=("ropewalk.data.clean", "ropewalk.data.filters", "ropewalk.data.pii")):
     """Changes texts or drops documents; applied twice it does no more than applied once."""
+
+    shows_changes: ClassVar[bool] = False
+    """Whether the report may quote a text before and after; never where what was replaced must not be written anywhere."""
 
     def apply(self, batch: Batch) -> Change:
         """Pure: the answer depends on each document alone, never on its neighbours. Runs in any process."""

@@ -210,10 +210,13 @@ class _Runner:
         with Meter() as meter, beside(planned.place) as out:
 
             def shard_map(function: ShardFunction, shards: list[Shard], unit: str) -> list[Receipt]:
-                with self.progress(planned.name, 0, unit) as bar:
-                    receipts = map_shards(
-                        function, shards, work, _Mapper(self.recipe), lambda receipt, _: bar.advance(receipt.counts.get("records_in", 1))
-                    )
+                sizes = {shard.name: shard.size_bytes for shard in shards}
+                with Progress(planned.name, 0, unit, total_bytes=sum(sizes.values()), quiet=self.quiet) as bar:
+
+                    def done(receipt: Receipt, resumed: bool) -> None:
+                        bar.advance(receipt.counts.get("records_in", 1), size_bytes=sizes[receipt.name], resumed=resumed)
+
+                    receipts = map_shards(function, shards, work, _Mapper(self.recipe), done)
                 known.update(assemble(receipts, work, out))
                 return receipts
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from ropewalk.report.svg import bars
 Floats = NDArray[np.float64]
 MOST = 12
 BINS = 32
+FAR = 8  # a limit so many times beyond nearly all scores is named, not drawn: it would press them into one bar
 
 
 def score_histograms(facts: RunFacts) -> str:
@@ -23,11 +25,15 @@ def score_histograms(facts: RunFacts) -> str:
     drawn = [(_charts(stage), stage) for stage in facts.making("Corpus")]
     charts = [chart for (found, _), _ in drawn for chart in found]
     flat = [f"{text(stage.name)}: {text(', '.join(names), 800)}" for (_, names), stage in drawn if names]
-    more = f"<p>{len(charts) - MOST} more are in the stages' <code>scores/</code>.</p>" if len(charts) > MOST else ""
+    rest = f'<div class="pair">{"".join(charts[MOST:])}</div>'
+    more = f"<details><summary>{len(charts) - MOST} more scores</summary>{rest}</details>" if len(charts) > MOST else ""
     same = f"<p><small>The same for nine records of ten or more, so not drawn: {'; '.join(flat)}.</small></p>" if flat else ""
     body = f'<div class="pair">{"".join(charts[:MOST])}</div>{more}{same}' if charts or flat else ""
     return section(
-        "scores", "What the filters saw", body, "Each record's score at each step; a vertical line is the limit that the recipe sets."
+        "scores",
+        "What the filters saw",
+        body,
+        "Each record's score at each step; a vertical line is the limit that the recipe sets, with the share that went for it.",
     )
 
 
@@ -69,7 +75,7 @@ def _charts(stage: StageFacts) -> tuple[list[str], list[str]]:
     charts, flat = [], []
     for names in grouped.values():
         values = columns[names[0]]
-        marks = [(limits[name], visible(f"{name.partition('.')[2]} {number(limits[name])}")) for name in names if limits.get(name)]
+        marks = [(limits[name], visible(_marked(stage, name, limits[name]))) for name in names if limits.get(name)]
         if not marks and np.mean(values == np.median(values)) > 0.9:
             flat += names
             continue
@@ -78,14 +84,29 @@ def _charts(stage: StageFacts) -> tuple[list[str], list[str]]:
     return charts, flat
 
 
+def _marked(stage: StageFacts, name: str, limit: float) -> str:
+    """`min_words 50: 1.3% dropped`; a record goes for the first rule that it fails."""
+    dropped = stage.counts.get(f"dropped/{name}", 0)
+    said = f": {share(dropped, stage.counts['records_in'])} dropped" if "records_in" in stage.counts else ""
+    return f"{name.partition('.')[2]} {number(limit)}{said}"
+
+
 def _limits(steps: Sequence[Any]) -> dict[str, float]:
-    """`length.min_words` -> 8.0 of a resolved config; 0 for a limit that is not set."""
+    """`length.min_words` -> 8.0 of a resolved config, `length_2.min_words` of a second step, `repetition.max_top_ngram.2` of a mapping.
+
+    0 for a limit that is not set.
+    """
     found: dict[str, float] = {}
+    seen: Counter[str] = Counter()
     for step in steps:
         if isinstance(step, Mapping):
+            tag = str(step.get("type"))
+            seen[tag] += 1
+            label = tag if seen[tag] == 1 else f"{tag}_{seen[tag]}"
             for name, value in step.items():
-                if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
-                    found[f"{step.get('type')}.{name}"] = float(value or 0)
+                for inner, limit in value.items() if isinstance(value, Mapping) else [("", value)]:
+                    if limit is None or (isinstance(limit, int | float) and not isinstance(limit, bool)):
+                        found[f"{label}.{name}{f'.{inner}' if inner else ''}"] = float(limit or 0)
     return found
 
 
@@ -98,12 +119,12 @@ def _columns(files: Sequence[Path], names: Sequence[str]) -> dict[str, Floats]:
 
 
 def _drawn(values: Floats, label: str, marks: Sequence[tuple[float, str]], caption: str) -> str:
-    """A histogram up to the 99th percentile, or a mark soon behind it; the caption says what lies beyond."""
+    """A histogram up to the 99th percentile, or a mark not too far behind it; the caption says what lies beyond."""
     if not len(values):
         return ""
     low, top = float(values.min()), float(values.max())
     most = float(np.quantile(values, 0.99))
-    high = max([most, *(mark for mark, _ in marks if mark <= 2 * most)])
+    high = max([most, *(mark for mark, _ in marks if mark <= FAR * most or most <= low)])
     if high <= low or top <= 1.25 * high:
         high = max(high, top)
     beyond = [name for mark, name in marks if mark > high] + ([f"the last of the tail, up to {number(top)}"] if top > high else [])

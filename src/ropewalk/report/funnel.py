@@ -19,9 +19,9 @@ def funnel(facts: RunFacts) -> str:
     widest = max((stage.counts["records_in"] for stage in stages), default=0)
     rows = [_row(stage, widest) for stage in stages]
     body = table(("stage", "in", "", "kept", "dropped"), rows, (1, 3, 4), "funnel") if rows else ""
-    drops = "".join(_drops(stage) for stage in stages)
-    if stages and not drops:
-        drops = "<p>No record was dropped.</p>"
+    drops = "".join(_drops(stage) + _changes(stage) for stage in stages)
+    if stages and not any(stage.counts.get(kind) for stage in stages for kind in ("dropped", "quarantined")):
+        drops = f"<p>No record was dropped.</p>{drops}"
     return section(
         "funnel", "What became of the data", body + drops, "Every record is accounted for: in = kept + dropped + set aside as unreadable."
     )
@@ -55,6 +55,21 @@ def _drops(stage: StageFacts) -> str:
         listed = f"<ol class=examples>{examples}</ol>" if examples else "<p>No example was kept.</p>"
         parts.append(f"<details><summary><code>{text(reason)}</code> {n:,}{of}</summary>{listed}</details>")
     return f"<h3>Dropped by {text(stage.name)}</h3>" + "".join(parts)
+
+
+def _changes(stage: StageFacts) -> str:
+    """What the steps of a cleaning changed, the first places of each."""
+    shown = stage.metrics.get("changes")
+    parts = []
+    for label, rows in shown.items() if isinstance(shown, Mapping) else ():
+        n = stage.metrics.get(f"{label}.changed", len(rows))
+        places = "".join(
+            f"<li><code>{text(one.get('id', ''), 120)}</code><pre><del>{block(one.get('before', ''), 200)}</del>\n"
+            f"<ins>{block(one.get('after', ''), 200)}</ins></pre></li>"
+            for one in rows[:EXAMPLES]
+        )
+        parts.append(f"<details><summary><code>{text(label)}</code> {n:,}</summary><ol class=examples>{places}</ol></details>")
+    return f"<h3>Changed by {text(stage.name)}</h3>{''.join(parts)}" if parts else ""
 
 
 def _example(one: Example) -> str:

@@ -46,17 +46,22 @@ def page(facts: RunFacts) -> str:
     """The whole page."""
     parts = [(anchor, title, _guarded(anchor, title, part, facts)) for anchor, title, part in SECTIONS]
     links = "".join(f'<a href="#{anchor}">{title}</a>' for anchor, title, body in parts if body)
-    style = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
     name = text(facts.name)
     told = (("ended", banner), ("story", lambda known: tiles(known) + remarkable(known)))
     opening = "".join(_guarded(anchor, "The run", part, facts) for anchor, part in told)
     head = f'<header><p class="kind">ropewalk report · {started(facts)}</p><h1>{name}</h1>{opening}</header>'
+    main = f"<main>{''.join(body for _, _, body in parts)}</main><footer>Made by ropewalk from {text(facts.where)}.</footer>"
+    return document(name, f"{head}<nav>{links}</nav>", main)
+
+
+def document(title: str, head: str, body: str) -> str:
+    """Finished HTML parts as a file of its own: no script, nothing from the network."""
+    style = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
     policy = "default-src 'none'; style-src 'unsafe-inline'"
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}"><meta name="color-scheme" content="light dark">'
-        f"<title>{name} · ropewalk</title><style>{style}</style></head><body>{head}<nav>{links}</nav>"
-        f"<main>{''.join(body for _, _, body in parts)}</main><footer>Made by ropewalk from {text(facts.where)}.</footer></body></html>\n"
+        f"<title>{title} · ropewalk</title><style>{style}</style></head><body>{head}{body}</body></html>\n"
     )
 
 

@@ -64,6 +64,12 @@ def test_drops_have_reason_score_and_example_and_the_rest_is_kept(tmp_path: Path
     assert (facts.metrics["pii.email"], facts.metrics["pii.changed"], facts.metrics["normalise.changed"]) == (2, 1, 2)
     assert facts.metrics["text_bytes"] == sum(len(document.text.encode()) for document in kept.values())
     assert [shard.name for shard in made.shards()] == ["a", "b"]
+    assert facts.metrics["changes"] == {  # and never what pii replaced
+        "normalise": [
+            {"id": "007", "before": "A rope is made of strands\r", "after": "A rope is made of strands"},
+            {"id": "again", "before": "\n", "after": ""},
+        ]
+    }
 
 
 def test_scores_stand_beside_the_documents_dropped_ones_too(tmp_path: Path, make_stage: Any) -> None:

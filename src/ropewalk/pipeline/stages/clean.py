@@ -18,7 +18,8 @@ from ropewalk.core.ledger import Ledger, add_counts, tally, write_table
 from ropewalk.core.reference import Ref
 from ropewalk.core.shards import Outcome, Shard
 from ropewalk.data.corpus import Corpus, read_documents, write_documents
-from ropewalk.data.examples import Examples, first_examples
+from ropewalk.data.differences import Changes
+from ropewalk.data.examples import SHOWN, Examples, first_examples
 from ropewalk.data.steps import Batch, Change, Step
 from ropewalk.pipeline.stage import Context, Facts, Stage
 
@@ -51,8 +52,9 @@ class Clean(Stage, type="clean"):
                 remedy=f"loosen {context.name}.steps, or look at what comes in",
             )
         examples = first_examples(receipt.metrics["examples"] for receipt in receipts)
+        changes = first_examples(receipt.metrics["changes"] for receipt in receipts)
         totals = add_counts(receipt.metrics["totals"] for receipt in receipts)
-        return Facts(counts, {"documents": counts["kept"], **dict(sorted(totals.items())), "examples": examples})
+        return Facts(counts, {"documents": counts["kept"], **dict(sorted(totals.items())), "examples": examples, "changes": changes})
 
 
 def labels(steps: list[Step]) -> list[str]:
@@ -86,7 +88,7 @@ class _CleanShard:
             write_table(pa.concat_tables(work.scores, promote_options="default"), folder / "scores" / f"{shard.name}.parquet")
         work.totals["text_bytes"] = _text_bytes(result)
         counts = tally(table.num_rows, result.num_rows, work.ledger.reasons())
-        return Outcome(counts, {"examples": work.examples.shown, "totals": dict(work.totals)})
+        return Outcome(counts, {"examples": work.examples.shown, "changes": work.changes.shown, "totals": dict(work.totals)})
 
 
 class _Work:
@@ -95,6 +97,7 @@ class _Work:
     def __init__(self, stage: str) -> None:
         self.ledger = Ledger(stage)
         self.examples = Examples()
+        self.changes = Changes()
         self.totals: Counter[str] = Counter()
         self.scores: list[pa.Table] = []
 
@@ -117,6 +120,8 @@ class _Work:
                 changed = np.fromiter(map(str.__ne__, batch.texts, change.texts), np.bool_, len(batch))
                 columns.put(f"{label}.changed", rows, changed)
                 self.totals[f"{label}.changed"] += int(changed.sum())
+                for row in np.flatnonzero(changed)[:SHOWN].tolist() if step.shows_changes and self.changes.wants(label) else ():
+                    self.changes.add(label, batch.ids[row], batch.texts[row], str(change.texts[row]))
                 batch = batch.replaced(change.texts) if changed.any() else batch
             batch, rows = batch.where(keep), rows[keep]
         self.scores.append(columns.table(rows))

@@ -1,0 +1,86 @@
+"""`ropewalk why`: what became of a record."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ropewalk.cli.settings import JsonOption, RecipeArgument, load_recipe
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from ropewalk.pipeline.why import Hop, Story
+
+TEXT_CHARACTERS = 600
+MOST_SCORES = 16
+
+
+def command(
+    recipe: RecipeArgument,
+    id: Annotated[str, typer.Argument(help="The record's id, or enough of its beginning.")],  # noqa: A002
+    overrides: Annotated[list[str] | None, typer.Argument(help="Overrides path=value.", metavar="[PATH=VALUE]…")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Follow a record from its source through each stage: kept with which scores, changed how, or dropped by which rule."""
+    from ropewalk.pipeline.why import why
+
+    story = why(load_recipe(recipe, overrides or ()), id)
+    if json:
+        import json as library
+
+        body = {"id": story.id, "text": story.text, "hops": [{**vars(hop), "scores": dict(hop.scores)} for hop in story.hops]}
+        typer.echo(library.dumps(body, indent=1, ensure_ascii=False))
+    else:
+        _print(story)
+
+
+def _print(story: Story) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    from ropewalk.report.markup import visible
+
+    console = Console(highlight=False)
+    console.print(Text(visible(story.id), "bold"))
+    for hop in story.hops:
+        for line in _lines(hop, story.text):
+            console.print(line)
+    if story.text:
+        console.print(Text("\n" + _cut(story.text)))
+
+
+def _lines(hop: Hop, text: str) -> list[RenderableType]:
+    from rich.table import Table
+    from rich.text import Text
+
+    from ropewalk.report.markup import number, visible
+
+    good = hop.state == "kept"
+    head = Text("\n").append(visible(hop.stage), "bold").append(f" ({hop.type}): ", "dim").append(hop.state, "green" if good else "red")
+    if hop.reason:
+        head.append(f" by {visible(hop.reason)}", "red")
+    if hop.score is not None:
+        head.append(f", score {number(hop.score)}")
+    if hop.witness:
+        head.append(f", because of {visible(hop.witness)}")
+    lines: list[RenderableType] = [head, *(Text(f"  {visible(note)}") for note in hop.notes)]
+    told = [(name, value) for name, value in hop.scores.items() if value]
+    if told:
+        shown = [f"{name} {number(value)}" for name, value in told[:MOST_SCORES]]
+        more = f" and {len(told) - MOST_SCORES} more" if len(told) > MOST_SCORES else ""
+        lines.append(Text("  " + ", ".join(shown) + more, "dim"))
+    for before, after in hop.changes:
+        lines += [Text(f"  - {visible(before)}", "red"), Text(f"  + {visible(after)}", "green")]
+    if hop.witness_text:
+        side = Table("this one", visible(hop.witness), box=None, header_style="bold", expand=True, padding=(0, 2, 0, 0))
+        side.add_row(Text(_cut(text)), Text(_cut(hop.witness_text)))
+        lines.append(side)
+    return lines
+
+
+def _cut(text: str) -> str:
+    from ropewalk.report.markup import visible
+
+    return visible(text if len(text) <= TEXT_CHARACTERS else text[: TEXT_CHARACTERS - 1] + "…", lines=True)
