@@ -114,7 +114,7 @@ class _Work:
                 self.totals[f"{label}.{name}"] += int(np.sum(numbers))
             keep = self._judged(label, change, batch)
             if change.texts is not None:
-                changed = np.fromiter(map(str.__ne__, batch.texts, change.texts), np.bool_, len(batch))
+                changed = batch.differs(change.texts)
                 columns.put(f"{label}.changed", rows, changed)
                 self.totals[f"{label}.changed"] += int(changed.sum())
                 batch = batch.replaced(change.texts) if changed.any() else batch

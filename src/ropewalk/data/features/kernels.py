@@ -1,0 +1,203 @@
+"""The one compiled pass over documents' bytes; what it counts is said in measures.py, by the same names.
+
+A word is hashed by its characters, lines and paragraphs by their words and the white space between them: they need no second look.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ropewalk.data.dedup.compiled import compiled
+from ropewalk.data.dedup.kernels import SHINGLE_FACTOR, WORD_FACTOR, mix
+from ropewalk.data.features.characters import CHARACTERS, COUNTED, END, LETTER, SPACE
+from ropewalk.data.features.repeats import count_ngrams, repeated, room, slot_of
+
+NAMES = (
+    "characters", "newlines", "words", "word_characters", "letter_words", "hashes", "ellipses",
+    "lines", "bullet_lines", "ellipsis_lines", "end_lines", "short_lines", "line_characters",
+    "duplicate_lines", "duplicate_line_characters", "paragraphs", "duplicate_paragraphs", "duplicate_paragraph_characters", "stop_words",
+)  # fmt: skip
+"""The columns that `measure_rows` fills, in its order."""
+
+_ZERO, _ONE = np.uint64(0), np.uint64(1)
+_LAST = CHARACTERS - 1
+_DOTS, _ELLIPSIS = 0x2E2E2E, 0xE280A6  # in UTF-8
+
+
+@compiled
+def character(data: NDArray[np.uint8], place: int, end: int) -> tuple[np.int64, int]:
+    """(code point, bytes) of what begins at `place`; bytes that are no UTF-8 give some character, never one beyond the end."""
+    first = np.int64(data[place])
+    if first < 0xC0 or place + 1 >= end:
+        return first, 1
+    second = np.int64(data[place + 1]) & 0x3F
+    if first < 0xE0 or place + 2 >= end:
+        return (first & 0x1F) << 6 | second, 2
+    third = np.int64(data[place + 2]) & 0x3F
+    if first < 0xF0 or place + 3 >= end:
+        return (first & 0x0F) << 12 | second << 6 | third, 3
+    point = (first & 0x07) << 18 | second << 12 | third << 6 | np.int64(data[place + 3]) & 0x3F
+    return np.int64(_LAST) if point > _LAST else point, 4
+
+
+@compiled
+def stop_word(
+    data: NDArray[np.uint8], start: int, end: int, longest: int,
+    stripped: NDArray[np.bool_], lower: NDArray[np.uint32], table: NDArray[np.uint64],
+) -> np.int64:  # fmt: skip
+    """The slot of the stop word that data[start:end] is in small letters and without the marks around it; -1 for none."""
+    while start < end and stripped[data[start]]:
+        start += 1
+    while start < end and stripped[data[end - 1]]:
+        end -= 1
+    if end - start > longest:
+        return np.int64(-1)
+    word = _ZERO
+    while start < end:
+        point, size = character(data, start, end)
+        word = word * WORD_FACTOR + np.uint64(lower[point])
+        if point == 0x130:  # İ: its small form is an i and a dot above
+            word = word * WORD_FACTOR + np.uint64(0x307)
+        start += size
+    key = mix(word) | _ONE
+    slot = slot_of(key, table, len(table))
+    return slot if table[slot] == key else np.int64(-1)
+
+
+@compiled
+def measure_rows(
+    data: NDArray[np.uint8], offsets: NDArray[np.int64], kinds: NDArray[np.uint8], lower: NDArray[np.uint32], bullets: NDArray[np.uint32],
+    stops: NDArray[np.uint64], stop_starts: NDArray[np.bool_], stripped: NDArray[np.bool_], longest_stop: int, short: int,
+    sizes: NDArray[np.int64], is_top: NDArray[np.bool_], features: NDArray[np.int64], ngrams: NDArray[np.int64],
+) -> None:  # fmt: skip
+    most = 2  # words of a document
+    for row in range(len(offsets) - 1):
+        most = max(most, (offsets[row + 1] - offsets[row]) // 2 + 2)
+    hashes, before = np.empty(most, np.uint64), np.empty(most + 1, np.int64)
+    parts, part_lengths = np.empty(most, np.uint64), np.empty(most, np.int64)
+    blocks, block_lengths = np.empty(most, np.uint64), np.empty(most, np.int64)
+    table, tally = np.empty(room(most), np.uint64), np.empty(room(most), np.int32)
+    places, owns = np.empty(most, np.int64), np.empty(most, np.int64)
+    twice = np.empty(most + 1, np.bool_)
+    found_in = np.full(len(stops), -1, np.int64)
+    for row in range(len(offsets) - 1):
+        place, end = offsets[row], offsets[row + 1]
+        words = characters = newlines = letter_words = marks = ellipses = dots = word_characters = stop_words = 0
+        lines = bullet_lines = ellipsis_lines = end_lines = short_lines = line_characters = paragraphs = 0
+        dot_at = start = word_end = -1
+        last = np.uint8(0)
+        line_from = line_to = block_from = 0  # in characters
+        line = block = _ZERO
+        in_line = in_block = False
+        while True:
+            gap, breaks = _ZERO, 0
+            while place < end:
+                byte = data[place]
+                point, size = np.int64(byte), 1
+                if byte >= 0x80:
+                    point, size = character(data, place, end)
+                if not kinds[point] & SPACE:
+                    break
+                breaks += byte == 10
+                gap = (gap + _ONE) * SHINGLE_FACTOR + np.uint64(point)
+                place += size
+                characters += 1
+            newlines += breaks
+            over = place >= end
+            if in_line and (breaks or over):
+                parts[lines], part_lengths[lines] = mix(line) | _ONE, line_to - line_from
+                lines += 1
+                line_characters += line_to - line_from
+                short_lines += line_to - line_from <= short
+                end_lines += (last & END) != 0
+                if word_end - start > 2:
+                    tail = np.int64(data[word_end - 3]) << 16 | np.int64(data[word_end - 2]) << 8 | np.int64(data[word_end - 1])
+                    ellipsis_lines += tail in (_DOTS, _ELLIPSIS)
+                in_line = False
+            if in_block and (breaks > 1 or over):
+                blocks[paragraphs], block_lengths[paragraphs] = mix(block) | _ONE, line_to - block_from
+                paragraphs += 1
+                in_block = False
+            if over:
+                break
+            start, began, wide = place, characters, 0
+            word = _ZERO
+            seen = np.uint8(0)
+            while place < end:
+                byte = data[place]
+                point, size = np.int64(byte), 1
+                if byte >= 0x80:
+                    point, size = character(data, place, end)
+                    wide += size - 1
+                kind = kinds[point]
+                if kind & SPACE:
+                    wide -= size - 1
+                    break
+                word = word * WORD_FACTOR + np.uint64(point)
+                seen |= kind
+                last = kind
+                if kind & COUNTED:
+                    if point == 46:
+                        dots = dots + 1 if dot_at == place - 1 else 1
+                        dot_at = place
+                        if dots == 3:
+                            ellipses += 1
+                            dots = 0
+                    elif point == 35:
+                        marks += 1
+                    else:
+                        ellipses += 1
+                place += size
+            word_end = place
+            length = place - start - wide
+            characters += length
+            word = mix(word)
+            hashes[words], before[words] = word, word_characters
+            words += 1
+            word_characters += length
+            letter_words += (seen & LETTER) != 0
+            if stop_starts[data[start]]:
+                slot = stop_word(data, start, place, longest_stop, stripped, lower, stops)
+                if slot >= 0 and found_in[slot] != row:
+                    found_in[slot] = row
+                    stop_words += 1
+            if in_line:
+                line = (line ^ gap) * SHINGLE_FACTOR + word
+            else:
+                in_line, line, line_from = True, word, began
+                point, size = character(data, start, place)
+                if point == 45 or point == 42:
+                    bullet_lines += length == 1
+                elif point >= 0x2000:
+                    for mark in bullets:
+                        bullet_lines += point == mark
+            if in_block:
+                block = (block ^ gap) * SHINGLE_FACTOR + word
+            else:
+                in_block, block, block_from = True, word, began
+            line_to = characters
+        before[words] = word_characters
+        duplicate_lines, duplicate_line_characters = repeated(parts, part_lengths, lines, table)
+        duplicate_paragraphs, duplicate_paragraph_characters = repeated(blocks, block_lengths, paragraphs, table)
+        measured = (
+            characters, newlines, words, word_characters, letter_words, marks, ellipses,
+            lines, bullet_lines, ellipsis_lines, end_lines, short_lines, line_characters, duplicate_lines, duplicate_line_characters,
+            paragraphs, duplicate_paragraphs, duplicate_paragraph_characters, stop_words,
+        )  # fmt: skip
+        for column in range(len(measured)):
+            features[row, column] = measured[column]
+        count_ngrams(hashes, before, words, sizes, is_top, places, owns, twice, table, tally, ngrams[row])
+
+
+@compiled
+def fill_stops(data: NDArray[np.uint8], offsets: NDArray[np.int64], table: NDArray[np.uint64]) -> None:
+    """Put the words data[offsets[i]:offsets[i+1]] into the table that `stop_word` looks into."""
+    for row in range(len(offsets) - 1):
+        place, word = offsets[row], _ZERO
+        while place < offsets[row + 1]:
+            point, size = character(data, place, offsets[row + 1])
+            word = word * WORD_FACTOR + np.uint64(point)
+            place += size
+        key = mix(word) | _ONE
+        table[slot_of(key, table, len(table))] = key
