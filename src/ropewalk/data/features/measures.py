@@ -86,10 +86,10 @@ def measure(column: pa.ChunkedArray, measures: Measures) -> NDArray[np.int64]:
 
     sizes = _sizes(measures)
     found = np.empty((len(column), len(kernels.NAMES) + len(sizes)), np.int64)
-    stops = _Stops.of(measures.stop_words)
     bullets = np.array([ord(mark) for mark in BULLETS], np.uint32)
     done = 0
     with wrapping():
+        stops = _Stops.of(measures.stop_words)
         for texts in pieces(column):
             rows = np.empty((len(texts), len(kernels.NAMES)), np.int64)
             ngrams = np.empty((len(texts), len(sizes)), np.int64)

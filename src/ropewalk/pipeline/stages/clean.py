@@ -129,7 +129,8 @@ class _Work:
             for row in np.flatnonzero(keep & ~rule.keeps).tolist():
                 reason, score = f"{label}.{rule.name}", float(rule.values[row])
                 self.ledger.add(batch.ids[row], reason, score)
-                self.examples.add(reason, batch.ids[row], batch.texts[row], score)
+                if self.examples.wants(reason):  # else the text is not even made a Python string
+                    self.examples.add(reason, batch.ids[row], batch.table["text"][row].as_py(), score)
             keep &= rule.keeps
         return keep
 
