@@ -56,10 +56,10 @@ def repeated(parts: Sequence[str]) -> tuple[int, int]:
 
 
 def top_ngram_characters(words: Sequence[str], size: int) -> int:
-    """Characters, without blanks, in all places of the n-gram that is there most often; 0 when none is there twice."""
+    """Characters, one blank between words, in all places of the n-gram that is there most often; 0 when none is there twice."""
     counts = Counter(zip(*(words[start:] for start in range(size)), strict=False))
     most = max(counts.values(), default=0)
-    return max(most * sum(map(len, ngram)) for ngram, number in counts.items() if number == most) if most > 1 else 0
+    return max(most * len(" ".join(ngram)) for ngram, number in counts.items() if number == most) if most > 1 else 0
 
 
 def duplicate_ngram_characters(words: Sequence[str], size: int) -> int:

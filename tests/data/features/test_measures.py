@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 import quality_reference as plain
 from ropewalk.data.corpus import from_documents
 from ropewalk.data.features import characters, measures
-from ropewalk.data.features.kernels import NAMES, character
+from ropewalk.data.features.kernels import NAMES
 from ropewalk.data.features.measures import Measures, features, measure
+from ropewalk.data.features.utf8 import character
 from ropewalk.data.records import Document
 from ropewalk.data.steps import Batch
 

@@ -159,11 +159,11 @@ def test_duplicate_lines_and_paragraphs_by_number_and_characters() -> None:
                              max_duplicate_paragraph_characters=1, max_top_ngram={}, max_duplicate_ngrams={}), text) == []  # fmt: skip
 
 
-def test_ngrams_by_characters_without_blanks() -> None:
+def test_ngrams_by_characters() -> None:
     words = ["a", "bb", "a", "bb", "a", "bb", "c"]
-    assert top_ngram_characters(words, 2) == 3 * 3
+    assert top_ngram_characters(words, 2) == 3 * 4
     assert top_ngram_characters(["a", "b", "c", "d"], 2) == 0, "what is there once is not repeated"
-    assert top_ngram_characters(["aa", "bb", "aa", "bb", "c", "dddd", "c", "dddd"], 2) == 2 * 5, "of equally frequent ones the longest"
+    assert top_ngram_characters(["aa", "bb", "aa", "bb", "c", "dddd", "c", "dddd"], 2) == 2 * 6, "of equally frequent ones the longest"
     assert duplicate_ngram_characters(words, 2) == 1 + 2 + 1 + 2
     assert duplicate_ngram_characters(["x"] * 10, 3) == 9, "each word counts once"
     assert top_ngram_characters([], 2) == duplicate_ngram_characters(["x"], 2) == 0

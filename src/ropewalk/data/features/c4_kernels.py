@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ropewalk.data.dedup.compiled import compiled
 from ropewalk.data.features.characters import DIGIT, LETTER, SMALL, SPACE
-from ropewalk.data.features.kernels import character
+from ropewalk.data.features.utf8 import character
 
 LOREM, JAVASCRIPT, POLICY = 1, 2, 4
 """What a phrase is, as bits of a line."""

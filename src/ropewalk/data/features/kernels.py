@@ -1,6 +1,9 @@
 """The one compiled pass over documents' bytes; what it counts is said in measures.py, by the same names.
 
 A word is hashed by its characters, lines and paragraphs by their words and the white space between them: they need no second look.
+The table of n-grams is made for two words first and then one word longer each time, of those places only where both shorter
+n-grams are there twice: so the long ones, which hardly ever repeat, cost nothing. All loops that may change are in this file,
+because numba's cache on disk notices changes of one file only.
 """
 
 from __future__ import annotations
@@ -10,8 +13,8 @@ from numpy.typing import NDArray
 
 from ropewalk.data.dedup.compiled import compiled
 from ropewalk.data.dedup.kernels import SHINGLE_FACTOR, WORD_FACTOR, mix
-from ropewalk.data.features.characters import CHARACTERS, COUNTED, END, LETTER, SPACE
-from ropewalk.data.features.repeats import count_ngrams, repeated, room, slot_of
+from ropewalk.data.features.characters import COUNTED, END, LETTER, SPACE
+from ropewalk.data.features.utf8 import character
 
 NAMES = (
     "characters", "newlines", "words", "word_characters", "letter_words", "hashes", "ellipses",
@@ -21,24 +24,43 @@ NAMES = (
 """The columns that `measure_rows` fills, in its order."""
 
 _ZERO, _ONE = np.uint64(0), np.uint64(1)
-_LAST = CHARACTERS - 1
+_HIGH = np.uint64(32)
 _DOTS, _ELLIPSIS = 0x2E2E2E, 0xE280A6  # in UTF-8
 
 
 @compiled
-def character(data: NDArray[np.uint8], place: int, end: int) -> tuple[np.int64, int]:
-    """(code point, bytes) of what begins at `place`; bytes that are no UTF-8 give some character, never one beyond the end."""
-    first = np.int64(data[place])
-    if first < 0xC0 or place + 1 >= end:
-        return first, 1
-    second = np.int64(data[place + 1]) & 0x3F
-    if first < 0xE0 or place + 2 >= end:
-        return (first & 0x1F) << 6 | second, 2
-    third = np.int64(data[place + 2]) & 0x3F
-    if first < 0xF0 or place + 3 >= end:
-        return (first & 0x0F) << 12 | second << 6 | third, 3
-    point = (first & 0x07) << 18 | second << 12 | third << 6 | np.int64(data[place + 3]) & 0x3F
-    return np.int64(_LAST) if point > _LAST else point, 4
+def room(count: int) -> int:
+    """Slots of a table for so many entries, a power of two at least twice as many."""
+    size = 16
+    while size < 2 * count:
+        size *= 2
+    return size
+
+
+@compiled
+def slot_of(key: np.uint64, table: NDArray[np.uint64], size: int) -> np.int64:
+    """Where the key (not 0) is in the table's first `size` slots, or the free slot that is its own."""
+    slot = np.int64(key >> _HIGH) & (size - 1)
+    while table[slot] != _ZERO and table[slot] != key:
+        slot = (slot + 1) & (size - 1)
+    return slot
+
+
+@compiled
+def repeated(hashes: NDArray[np.uint64], lengths: NDArray[np.int64], count: int, table: NDArray[np.uint64]) -> tuple[int, int]:
+    """(number, characters) of the parts that were there before."""
+    number = characters = 0
+    if count > 1:
+        size = room(count)
+        table[:size] = _ZERO
+        for index in range(count):
+            slot = slot_of(hashes[index], table, size)
+            if table[slot] == _ZERO:
+                table[slot] = hashes[index]
+            else:
+                number += 1
+                characters += lengths[index]
+    return number, characters
 
 
 @compiled
@@ -191,13 +213,65 @@ def measure_rows(
 
 
 @compiled
-def fill_stops(data: NDArray[np.uint8], offsets: NDArray[np.int64], table: NDArray[np.uint64]) -> None:
-    """Put the words data[offsets[i]:offsets[i+1]] into the table that `stop_word` looks into."""
-    for row in range(len(offsets) - 1):
-        place, word = offsets[row], _ZERO
-        while place < offsets[row + 1]:
-            point, size = character(data, place, offsets[row + 1])
-            word = word * WORD_FACTOR + np.uint64(point)
-            place += size
-        key = mix(word) | _ONE
-        table[slot_of(key, table, len(table))] = key
+def longer(
+    hashes: NDArray[np.uint64], count: int,
+    places: NDArray[np.int64], owns: NDArray[np.int64], twice: NDArray[np.bool_], tally: NDArray[np.int32],
+) -> int:  # fmt: skip
+    """Make n-grams one word longer where both that overlap are there twice; the number of places left. All others are unique."""
+    for index in range(count):
+        twice[places[index]] = tally[owns[index]] > 1
+    left = 0
+    for index in range(count):
+        first = places[index]
+        if twice[first] and twice[first + 1]:
+            hashes[first] = mix(hashes[first] * SHINGLE_FACTOR + hashes[first + 1])
+            places[left] = first
+            left += 1
+        else:
+            twice[first] = False
+    return left
+
+
+@compiled
+def count_ngrams(
+    hashes: NDArray[np.uint64], before: NDArray[np.int64], words: int, sizes: NDArray[np.int64], is_top: NDArray[np.bool_],
+    places: NDArray[np.int64], owns: NDArray[np.int64], twice: NDArray[np.bool_],
+    table: NDArray[np.uint64], tally: NDArray[np.int32], found: NDArray[np.int64],
+) -> None:  # fmt: skip
+    """Characters in the most frequent n-gram with a blank between its words, or of the words in n-grams that were there before.
+
+    One for each of `sizes`, which rise. Uses up `hashes`.
+    """
+    found[:] = 0
+    twice[: words + 1] = False
+    if len(sizes) == 0:
+        return
+    size = 1 if sizes[0] == 1 else 2
+    count = max(words - size + 1, 0)
+    for index in range(count):
+        places[index] = index
+        if size == 2:
+            hashes[index] = mix(hashes[index] * SHINGLE_FACTOR + hashes[index + 1])
+    next_size = 0
+    while count > 1 and next_size < len(sizes):
+        slots = room(count)
+        table[:slots] = _ZERO
+        tally[:slots] = 0
+        best, best_characters, again, covered = 1, 0, 0, 0
+        for index in range(count):
+            first = places[index]
+            slot = slot_of(hashes[first] | _ONE, table, slots)
+            table[slot] = hashes[first] | _ONE
+            tally[slot] += 1
+            owns[index] = slot
+            if tally[slot] > 1:
+                whole = before[first + size] - before[first] + size - 1  # a blank between two words
+                if tally[slot] > best or (tally[slot] == best and whole > best_characters):
+                    best, best_characters = tally[slot], whole
+                again += before[first + size] - before[max(first, covered)]
+                covered = first + size
+        while next_size < len(sizes) and sizes[next_size] == size:
+            found[next_size] = best * best_characters if is_top[next_size] else again
+            next_size += 1
+        count = longer(hashes, count, places, owns, twice, tally)
+        size += 1

@@ -6,6 +6,7 @@ line. White space, letters and small letters are those of Python's `str`, and a 
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +56,7 @@ class Features:
         return shares(self[name], self[whole])
 
     def top_ngram(self, size: int) -> NDArray[np.int64]:
-        """Characters, without blanks, in all places of the n-gram that is there most often, of several the longest; 0 if none is twice."""
+        """Characters of all places of the most frequent n-gram (of several the longest), a blank between words; 0 if none is twice."""
         return self.counts[:, _sizes(self.of).index((size, False)) - len(_sizes(self.of))]
 
     def duplicate_ngrams(self, size: int) -> NDArray[np.int64]:
@@ -136,13 +137,15 @@ class _Stops:
 
     @classmethod
     def of(cls, stop_words: tuple[str, ...]) -> _Stops:
-        from ropewalk.data.features import kernels, repeats
+        from ropewalk.data.dedup.hash import mix_all
+        from ropewalk.data.dedup.kernels import WORD_FACTOR
+        from ropewalk.data.features import kernels
 
         possible = sorted({word for word in stop_words if word and word == word.lower() == word.strip(STRIPPED) and len(word.split()) == 1})
-        encoded = [word.encode() for word in possible]
-        table = np.zeros(repeats.room(2 * len(possible)), np.uint64)
-        offsets = np.cumsum([0, *map(len, encoded)])
-        kernels.fill_stops(np.frombuffer(b"".join(encoded), np.uint8), offsets, table)
+        words = [functools.reduce(lambda sofar, letter: (sofar * int(WORD_FACTOR) + ord(letter)) % 2**64, word, 0) for word in possible]
+        table = np.zeros(kernels.room(2 * len(possible)), np.uint64)
+        for key in mix_all(np.array(words, np.uint64)) | np.uint64(1):
+            table[kernels.slot_of(key, table, len(table))] = key
         stripped = np.isin(np.arange(256), [ord(mark) for mark in STRIPPED])
         starts = stripped | (np.arange(256) >= 128)
         starts[[ord(case) for word in possible for case in (word[0], word[0].upper()[0]) if case.isascii()]] = bool(possible)

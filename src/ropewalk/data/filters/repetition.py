@@ -25,9 +25,9 @@ class Repetition(Step, type="repetition"):
     max_duplicate_paragraph_characters: Share | None = 0.2
     """Largest share of characters in such paragraphs."""
     max_top_ngram: dict[Size, Share] = {2: 0.2, 3: 0.18, 4: 0.16}
-    """Words in an n-gram -> largest share of characters in the one that is there most often (twice at least)."""
+    """Words in an n-gram -> largest share of the text's characters in the one that is there most often (twice at least)."""
     max_duplicate_ngrams: dict[Size, Share] = {5: 0.15, 6: 0.14, 7: 0.13, 8: 0.12, 9: 0.11, 10: 0.1}
-    """Words in an n-gram -> largest share of characters in n-grams that were there before, none counted twice."""
+    """Words in an n-gram -> largest share of the text's characters in words of n-grams that were there before, none counted twice."""
 
     def apply(self, batch: Batch) -> Change:
         found = features(batch, top_ngrams=tuple(sorted(self.max_top_ngram)), duplicate_ngrams=tuple(sorted(self.max_duplicate_ngrams)))
@@ -41,7 +41,7 @@ class Repetition(Step, type="repetition"):
             Rule("max_duplicate_paragraph_characters", in_paragraphs, at_most=self.max_duplicate_paragraph_characters),
         ]
         for size, most in sorted(self.max_top_ngram.items()):
-            rules.append(Rule(f"max_top_ngram.{size}", shares(found.top_ngram(size), found["word_characters"]), at_most=most))
+            rules.append(Rule(f"max_top_ngram.{size}", shares(found.top_ngram(size), found["characters"]), at_most=most))
         for size, most in sorted(self.max_duplicate_ngrams.items()):
-            rules.append(Rule(f"max_duplicate_ngrams.{size}", shares(found.duplicate_ngrams(size), found["word_characters"]), at_most=most))
+            rules.append(Rule(f"max_duplicate_ngrams.{size}", shares(found.duplicate_ngrams(size), found["characters"]), at_most=most))
         return judge(*rules)

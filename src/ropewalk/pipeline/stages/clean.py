@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from ropewalk.core.artifact import Artifact
 from ropewalk.core.errors import DataError
@@ -19,6 +19,7 @@ from ropewalk.core.reference import Ref
 from ropewalk.core.shards import Outcome, Shard
 from ropewalk.data.corpus import Corpus, read_documents, write_documents
 from ropewalk.data.examples import Examples, first_examples
+from ropewalk.data.presets import spelled_out
 from ropewalk.data.steps import Batch, Change, Step
 from ropewalk.pipeline.stage import Context, Facts, Stage
 
@@ -35,8 +36,8 @@ class Clean(Stage, type="clean"):
 
     input: Ref[Corpus]
     """The documents."""
-    steps: Annotated[list[Step], Field(min_length=1)]
-    """What is done to them, such as `[normalise, {type: gopher, min_words: 20}]`."""
+    steps: Annotated[list[Step], Field(min_length=1), BeforeValidator(spelled_out, json_schema_input_type=list[Step] | str)]
+    """What is done to them, such as `[normalise, {type: gopher, min_words: 20}]`, or the name of a preset: fast, full."""
 
     def make(self, context: Context) -> Facts:
         """A Corpus with `scores/` (a column a score, a row a document, dropped ones too); DataError when nothing is left."""
