@@ -16,7 +16,7 @@ from ropewalk.core.artifact import Artifact
 from ropewalk.core.errors import DataError
 from ropewalk.core.ledger import Ledger, add_counts, tally, write_table
 from ropewalk.core.reference import Ref
-from ropewalk.core.shards import Outcome, Shard
+from ropewalk.core.shards import Outcome, Shard, ShardFunction
 from ropewalk.data.corpus import Corpus, read_documents, write_documents
 from ropewalk.data.examples import Examples, first_examples
 from ropewalk.data.presets import spelled_out
@@ -42,7 +42,7 @@ class Clean(Stage, type="clean"):
     def make(self, context: Context) -> Facts:
         """A Corpus with `scores/` (a column a score, a row a document, dropped ones too); DataError when nothing is left."""
         shards = context.open(self.input).shards()
-        receipts = context.map(_CleanShard(self.tag, tuple(zip(labels(self.steps), self.steps, strict=True))), shards)
+        receipts = context.map(shard_function(self.tag, self.steps), shards)
         counts = add_counts([tally(0, 0, {}), *(receipt.counts for receipt in receipts)])
         if not counts["kept"]:
             reasons = sorted(((number, name[8:]) for name, number in counts.items() if name.startswith("dropped/")), reverse=True)
@@ -64,6 +64,11 @@ def labels(steps: list[Step]) -> list[str]:
         seen[step.tag] += 1
         found.append(step.tag if seen[step.tag] == 1 else f"{step.tag}_{seen[step.tag]}")
     return found
+
+
+def shard_function(stage: str, steps: list[Step]) -> ShardFunction:
+    """What cleans one file of documents."""
+    return _CleanShard(stage, tuple(zip(labels(steps), steps, strict=True)))
 
 
 @dataclass(frozen=True)
