@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quality_reference import duplicate_ngram_characters, top_ngram_characters
+from quality_reference import chosen_lines, duplicate_ngram_characters, measured, top_ngram_characters
 from ropewalk.data.corpus import from_documents
 from ropewalk.data.filters.c4 import C4
 from ropewalk.data.filters.fineweb import FineWeb
@@ -173,6 +173,69 @@ def test_ngram_rules_name_their_size() -> None:
     text = "buy cheap rope now " * 10
     assert {"max_top_ngram.2", "max_top_ngram.4", "max_duplicate_ngrams.5", "max_duplicate_ngrams.10"} <= set(failed(Repetition(), text))
     assert Repetition.model_validate({"max_top_ngram": {"2": 1}}).max_top_ngram == {2: 1}
+
+
+def expected_scores(text: str) -> dict[str, float]:
+    """Every rule's score by its definition, from counts in plain Python."""
+    fineweb = FineWeb(end_marks=".?!")
+    found = measured(text, Gopher().stop_words, ".?!", fineweb.short_line_characters)
+    words, lines, characters, paragraphs = (max(found[name], 1) for name in ("words", "lines", "characters", "paragraphs"))
+    _, c4 = chosen_lines(text, C4().end_marks, 5, 1000, C4().policy_phrases, True)
+    return {
+        "gopher.min_words": found["words"],
+        "gopher.max_words": found["words"],
+        "gopher.min_mean_word_length": found["word_characters"] / words,
+        "gopher.max_mean_word_length": found["word_characters"] / words,
+        "gopher.max_hash_ratio": found["hashes"] / words,
+        "gopher.max_ellipsis_ratio": found["ellipses"] / words,
+        "gopher.max_bullet_lines_ratio": found["bullet_lines"] / lines,
+        "gopher.max_ellipsis_lines_ratio": found["ellipsis_lines"] / lines,
+        "gopher.min_alpha_words_ratio": found["letter_words"] / words,
+        "gopher.min_stop_words": found["stop_words"],
+        "repetition.max_duplicate_lines": found["duplicate_lines"] / lines,
+        "repetition.max_duplicate_line_characters": found["duplicate_line_characters"] / characters,
+        "repetition.max_duplicate_paragraphs": found["duplicate_paragraphs"] / paragraphs,
+        "repetition.max_duplicate_paragraph_characters": found["duplicate_paragraph_characters"] / characters,
+        **{f"repetition.max_top_ngram.{n}": top_ngram_characters(text.split(), n) / characters for n in (2, 3, 4)},
+        **{f"repetition.max_duplicate_ngrams.{n}": duplicate_ngram_characters(text.split(), n) / characters for n in range(5, 11)},
+        "fineweb.min_end_mark_lines_ratio": found["end_lines"] / lines,
+        "fineweb.max_short_lines_ratio": found["short_lines"] / lines,
+        "fineweb.max_duplicate_line_characters": found["duplicate_line_characters"] / max(found["characters"] - found["newlines"], 1),
+        "fineweb.max_newlines_ratio": found["newlines"] / words if found["words"] else 0,
+        "c4.max_lorem_ipsum_lines": c4["lorem_ipsum"],
+        "c4.max_curly_bracket_lines": c4["curly_bracket"],
+        "c4.min_sentences": c4["sentences"],
+        "length.min_words": found["words"],
+        "length.max_words": found["words"],
+        "length.min_characters": found["characters"],
+        "length.max_characters": found["characters"],
+    }
+
+
+PIECES = [
+    "The rope",
+    "of hemp",
+    " is long.",
+    "\n",
+    "\n\n",
+    "# ",
+    "...",
+    "- ",
+    "1234 ",
+    "lorem ipsum ",
+    "{ ",
+    "javascript ",
+    "é\u2028",
+    "\u3000",
+    "\t",
+]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=40).map("".join))
+def test_every_score_is_what_its_definition_gives(text: str) -> None:
+    steps: list[Step] = [Gopher(), Repetition(), FineWeb(end_marks=".?!"), C4(), Length()]
+    found = {f"{step.tag}.{name}": score for step in steps for name, score in scores(step, text).items()}
+    assert found == pytest.approx(expected_scores(text), abs=1e-12)
 
 
 @given(st.lists(st.text("ab \n.#-", max_size=40), max_size=4))
