@@ -20,7 +20,7 @@ from ropewalk.core.shards import Outcome, Shard, ShardFunction
 from ropewalk.data.corpus import Corpus, read_documents, write_documents
 from ropewalk.data.examples import Examples, first_examples
 from ropewalk.data.presets import spelled_out
-from ropewalk.data.steps import Batch, Change, Step
+from ropewalk.data.steps import Batch, Change, Step, as_column
 from ropewalk.pipeline.stage import Context, Facts, Stage
 
 if TYPE_CHECKING:
@@ -120,10 +120,11 @@ class _Work:
                 self.totals[f"{label}.{name}"] += int(np.sum(numbers))
             keep = self._judged(label, change, batch)
             if change.texts is not None:
-                changed = batch.differs(change.texts)
+                texts = as_column(change.texts)
+                changed = batch.differs(texts)
                 columns.put(f"{label}.changed", rows, changed)
                 self.totals[f"{label}.changed"] += int(changed.sum())
-                batch = batch.replaced(change.texts) if changed.any() else batch
+                batch = batch.replaced(texts) if changed.any() else batch
             batch, rows = batch.where(keep), rows[keep]
         self.scores.append(columns.table(rows))
         return batch
