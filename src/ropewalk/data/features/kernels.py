@@ -25,6 +25,9 @@ NAMES = (
 
 _ZERO, _ONE = np.uint64(0), np.uint64(1)
 _HIGH = np.uint64(32)
+_WIDE = np.uint8(64)  # a byte of a character beyond ASCII
+_CAPITAL = np.uint8(128)
+_SPECIAL, _CHANGED = np.uint8(SPACE | COUNTED | 64), np.uint8(64 | 128)  # what has no small form of its own is neither
 _DOTS, _ELLIPSIS = 0x2E2E2E, 0xE280A6  # in UTF-8
 
 
@@ -68,13 +71,13 @@ def stop_word(
     data: NDArray[np.uint8], start: int, end: int, longest: int,
     stripped: NDArray[np.bool_], lower: NDArray[np.uint32], table: NDArray[np.uint64],
 ) -> np.int64:  # fmt: skip
-    """The slot of the stop word that data[start:end] is in small letters and without the marks around it; -1 for none."""
+    """The slot of the stop word that data[start:end] is in small letters and without the marks around it; for none the one behind."""
     while start < end and stripped[data[start]]:
         start += 1
     while start < end and stripped[data[end - 1]]:
         end -= 1
     if end - start > longest:
-        return np.int64(-1)
+        return np.int64(len(table))
     word = _ZERO
     while start < end:
         point, size = character(data, start, end)
@@ -84,7 +87,16 @@ def stop_word(
         start += size
     key = mix(word) | _ONE
     slot = slot_of(key, table, len(table))
-    return slot if table[slot] == key else np.int64(-1)
+    return slot if table[slot] == key else np.int64(len(table))
+
+
+@compiled
+def ends(data: NDArray[np.uint8], start: int, end: int, kinds: NDArray[np.uint8]) -> bool:
+    """Whether the last character of data[start:end] is an end mark."""
+    last = end - 1
+    while last > start and data[last] & 0xC0 == 0x80:
+        last -= 1
+    return bool(kinds[character(data, last, end)[0]] & END)
 
 
 @compiled
@@ -101,14 +113,16 @@ def measure_rows(
     blocks, block_lengths = np.empty(most, np.uint64), np.empty(most, np.int64)
     table, tally = np.empty(room(most), np.uint64), np.empty(room(most), np.int32)
     places, owns = np.empty(most, np.int64), np.empty(most, np.int64)
-    twice = np.empty(most + 1, np.bool_)
-    found_in = np.full(len(stops), -1, np.int64)
+    was_there, twice = np.empty(most, np.bool_), np.empty(most + 1, np.bool_)
+    found_in = np.full(len(stops) + 1, -1, np.int64)  # the last is for what is no stop word
+    of_byte = kinds[:256].copy()
+    of_byte[128:] = _WIDE
+    of_byte[65:91] |= _CAPITAL
     for row in range(len(offsets) - 1):
         place, end = offsets[row], offsets[row + 1]
         words = characters = newlines = letter_words = marks = ellipses = dots = word_characters = stop_words = 0
         lines = bullet_lines = ellipsis_lines = end_lines = short_lines = line_characters = paragraphs = 0
         dot_at = start = word_end = -1
-        last = np.uint8(0)
         line_from = line_to = block_from = 0  # in characters
         line = block = _ZERO
         in_line = in_block = False
@@ -117,10 +131,12 @@ def measure_rows(
             while place < end:
                 byte = data[place]
                 point, size = np.int64(byte), 1
+                if not of_byte[byte] & (SPACE | _WIDE):
+                    break
                 if byte >= 0x80:
                     point, size = character(data, place, end)
-                if not kinds[point] & SPACE:
-                    break
+                    if not kinds[point] & SPACE:
+                        break
                 breaks += byte == 10
                 gap = (gap + _ONE) * SHINGLE_FACTOR + np.uint64(point)
                 place += size
@@ -132,7 +148,7 @@ def measure_rows(
                 lines += 1
                 line_characters += line_to - line_from
                 short_lines += line_to - line_from <= short
-                end_lines += (last & END) != 0
+                end_lines += ends(data, start, word_end, kinds)
                 if word_end - start > 2:
                     tail = np.int64(data[word_end - 3]) << 16 | np.int64(data[word_end - 2]) << 8 | np.int64(data[word_end - 1])
                     ellipsis_lines += tail in (_DOTS, _ELLIPSIS)
@@ -148,28 +164,30 @@ def measure_rows(
             seen = np.uint8(0)
             while place < end:
                 byte = data[place]
+                kind = of_byte[byte]
+                if not kind & _SPECIAL:  # most bytes
+                    word = word * WORD_FACTOR + np.uint64(byte)
+                    seen |= kind
+                    place += 1
+                    continue
                 point, size = np.int64(byte), 1
                 if byte >= 0x80:
                     point, size = character(data, place, end)
-                    wide += size - 1
-                kind = kinds[point]
+                    kind = kinds[point] | _WIDE
                 if kind & SPACE:
-                    wide -= size - 1
                     break
                 word = word * WORD_FACTOR + np.uint64(point)
                 seen |= kind
-                last = kind
-                if kind & COUNTED:
-                    if point == 46:
-                        dots = dots + 1 if dot_at == place - 1 else 1
-                        dot_at = place
-                        if dots == 3:
-                            ellipses += 1
-                            dots = 0
-                    elif point == 35:
-                        marks += 1
-                    else:
+                if point == 46:
+                    dots = dots + 1 if dot_at == place - 1 else 1
+                    dot_at = place
+                    if dots == 3:
                         ellipses += 1
+                        dots = 0
+                elif kind & COUNTED:
+                    marks += point == 35
+                    ellipses += point != 35
+                wide += size - 1
                 place += size
             word_end = place
             length = place - start - wide
@@ -179,11 +197,11 @@ def measure_rows(
             words += 1
             word_characters += length
             letter_words += (seen & LETTER) != 0
-            if stop_starts[data[start]]:
-                slot = stop_word(data, start, place, longest_stop, stripped, lower, stops)
-                if slot >= 0 and found_in[slot] != row:
-                    found_in[slot] = row
-                    stop_words += 1
+            slot = slot_of(word | _ONE, stops, len(stops))
+            found_in[slot if stops[slot] == word | _ONE else len(stops)] = row
+            marked = stripped[data[start]] | stripped[data[place - 1]]
+            if (marked | ((seen & _CHANGED) != 0)) & stop_starts[data[start]] & (marked | (place - start <= longest_stop)):
+                found_in[stop_word(data, start, place, longest_stop, stripped, lower, stops)] = row
             if in_line:
                 line = (line ^ gap) * SHINGLE_FACTOR + word
             else:
@@ -200,6 +218,8 @@ def measure_rows(
                 in_block, block, block_from = True, word, began
             line_to = characters
         before[words] = word_characters
+        for slot in range(len(stops)):
+            stop_words += found_in[slot] == row
         duplicate_lines, duplicate_line_characters = repeated(parts, part_lengths, lines, table)
         duplicate_paragraphs, duplicate_paragraph_characters = repeated(blocks, block_lengths, paragraphs, table)
         measured = (
@@ -209,17 +229,12 @@ def measure_rows(
         )  # fmt: skip
         for column in range(len(measured)):
             features[row, column] = measured[column]
-        count_ngrams(hashes, before, words, sizes, is_top, places, owns, twice, table, tally, ngrams[row])
+        count_ngrams(hashes, before, words, sizes, is_top, places, owns, was_there, twice, table, tally, ngrams[row])
 
 
 @compiled
-def longer(
-    hashes: NDArray[np.uint64], count: int,
-    places: NDArray[np.int64], owns: NDArray[np.int64], twice: NDArray[np.bool_], tally: NDArray[np.int32],
-) -> int:  # fmt: skip
+def longer(hashes: NDArray[np.uint64], count: int, places: NDArray[np.int64], twice: NDArray[np.bool_]) -> int:
     """Make n-grams one word longer where both that overlap are there twice; the number of places left. All others are unique."""
-    for index in range(count):
-        twice[places[index]] = tally[owns[index]] > 1
     left = 0
     for index in range(count):
         first = places[index]
@@ -235,7 +250,7 @@ def longer(
 @compiled
 def count_ngrams(
     hashes: NDArray[np.uint64], before: NDArray[np.int64], words: int, sizes: NDArray[np.int64], is_top: NDArray[np.bool_],
-    places: NDArray[np.int64], owns: NDArray[np.int64], twice: NDArray[np.bool_],
+    places: NDArray[np.int64], owns: NDArray[np.int64], was_there: NDArray[np.bool_], twice: NDArray[np.bool_],
     table: NDArray[np.uint64], tally: NDArray[np.int32], found: NDArray[np.int64],
 ) -> None:  # fmt: skip
     """Characters in the most frequent n-gram with a blank between its words, or of the words in n-grams that were there before.
@@ -252,26 +267,34 @@ def count_ngrams(
         places[index] = index
         if size == 2:
             hashes[index] = mix(hashes[index] * SHINGLE_FACTOR + hashes[index + 1])
-    next_size = 0
+    next_size, first_duplicates = 0, sizes[-1] + 1
+    for index in range(len(sizes)):
+        if not is_top[index]:
+            first_duplicates = min(first_duplicates, sizes[index])
     while count > 1 and next_size < len(sizes):
         slots = room(count)
         table[:slots] = _ZERO
         tally[:slots] = 0
-        best, best_characters, again, covered = 1, 0, 0, 0
         for index in range(count):
-            first = places[index]
-            slot = slot_of(hashes[first] | _ONE, table, slots)
-            table[slot] = hashes[first] | _ONE
+            key = hashes[places[index]] | _ONE
+            slot = slot_of(key, table, slots)
+            table[slot] = key
+            was_there[index] = tally[slot] > 0
             tally[slot] += 1
             owns[index] = slot
-            if tally[slot] > 1:
+        best, best_characters, again, covered = 2, 0, 0, 0
+        for index in range(count):
+            number, first = tally[owns[index]], places[index]
+            twice[first] = number > 1
+            if number >= best:
                 whole = before[first + size] - before[first] + size - 1  # a blank between two words
-                if tally[slot] > best or (tally[slot] == best and whole > best_characters):
-                    best, best_characters = tally[slot], whole
+                if number > best or whole > best_characters:
+                    best, best_characters = number, whole
+            if was_there[index] and size >= first_duplicates:
                 again += before[first + size] - before[max(first, covered)]
                 covered = first + size
         while next_size < len(sizes) and sizes[next_size] == size:
             found[next_size] = best * best_characters if is_top[next_size] else again
             next_size += 1
-        count = longer(hashes, count, places, owns, twice, tally)
+        count = longer(hashes, count, places, twice)
         size += 1
