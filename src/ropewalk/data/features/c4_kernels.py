@@ -13,6 +13,7 @@ LOREM, JAVASCRIPT, POLICY = 1, 2, 4
 """What a phrase is, as bits of a line."""
 COUNTS = ("lines", "long_word", "no_end_mark", "few_words", "javascript", "policy", "lorem_ipsum", "curly_bracket", "sentences")
 """Columns that `c4_rows` fills: non-blank lines, those dropped by reason, those that condemn the document, sentences of what is kept."""
+_BEGINS, _CURLY, _WIDE = np.uint8(2), np.uint8(4), np.uint8(64)  # of a byte: begins a phrase; is `{`; is beyond ASCII
 _CLOSERS = np.isin(np.arange(256), [ord(mark) for mark in "\"')]}"])
 
 
@@ -101,38 +102,44 @@ def ends_well(out: NDArray[np.uint8], start: int, end: int, marks: NDArray[np.ui
 
 @compiled
 def line_facts(
-    out: NDArray[np.uint8], start: int, end: int, kinds: NDArray[np.uint8], begins: NDArray[np.bool_],
-    phrases: NDArray[np.uint8], ends: NDArray[np.int64], means: NDArray[np.int64],
+    out: NDArray[np.uint8], start: int, end: int, kinds: NDArray[np.uint8], marks: NDArray[np.uint8],
+    phrases: NDArray[np.uint8], ends: NDArray[np.int64], means: NDArray[np.int64], begins: NDArray[np.int64],
 ) -> tuple[int, int, int, bool, int]:  # fmt: skip
     """(words, characters of the longest, phrases found as bits, whether there is a `{`, sentences) of a line without blanks around it."""
-    words = longest = found = sentences = length = 0
-    curly = ended = False
-    word_at = place = start
-    while place <= end:
-        byte, point, size = np.uint8(32), np.int64(32), 1
-        if place < end:
+    words = longest = found = 0
+    sentences = 1
+    curly = False
+    place = word_from = word_to = start
+    while place < end:
+        word_at, wide, size = place, 0, 1
+        if words and kinds[character(out, place, end)[0]] & SMALL == 0:
+            sentences += ends_sentence(out, word_from, word_to, kinds)
+        while place < end:
             byte = out[place]
-            point = np.int64(byte)
-            if byte >= 0x80:
-                point, size = character(out, place, end)
-            if begins[byte]:
-                for index in range(len(means)):
-                    if says(out, place, end, phrases, ends[index], ends[index + 1]):
-                        found |= means[index]
-            curly |= byte == 123
-        if kinds[point] & SPACE:
-            if length:
-                words += 1
-                longest = max(longest, length)
-                ended = ends_sentence(out, word_at, place, kinds)
-            length = 0
-        else:
-            if length == 0:
-                word_at = place
-                sentences += ended and not kinds[point] & SMALL
-            length += 1
-        place += size
-    return words, longest, found, curly, sentences + 1
+            mark = marks[byte]
+            if mark:
+                size = 1
+                if mark & _WIDE:
+                    point, size = character(out, place, end)
+                    if kinds[point] & SPACE:
+                        break
+                    wide += size - 1
+                elif mark & SPACE:
+                    break
+                if mark & _BEGINS:
+                    for index in range(begins[byte, 0], begins[byte, 1]):
+                        if says(out, place, end, phrases, ends[index], ends[index + 1]):
+                            found |= means[index]
+                curly |= byte == 123
+                place += size
+            else:
+                place += 1
+        word_from, word_to = word_at, place
+        words += 1
+        longest = max(longest, place - word_at - wide)
+        while place < end and is_space(out, place, end, kinds):
+            place += character(out, place, end)[1]
+    return words, longest, found, curly, sentences
 
 
 @compiled
@@ -151,7 +158,7 @@ def c4_rows(
     data: NDArray[np.uint8], offsets: NDArray[np.int64], kinds: NDArray[np.uint8],
     names: NDArray[np.uint8], name_ends: NDArray[np.int64], marks: NDArray[np.uint8], mark_ends: NDArray[np.int64],
     last_bytes: NDArray[np.bool_],
-    phrases: NDArray[np.uint8], phrase_ends: NDArray[np.int64], means: NDArray[np.int64], begins: NDArray[np.bool_],
+    phrases: NDArray[np.uint8], phrase_ends: NDArray[np.int64], means: NDArray[np.int64], begins: NDArray[np.int64],
     min_words: int, max_length: int, out: NDArray[np.uint8], new_offsets: NDArray[np.int64], counts: NDArray[np.int64],
 ) -> None:  # fmt: skip
     """Write the lines that stay into `out` and count the others; `last_bytes` are those that one that stays can end with.
@@ -161,6 +168,12 @@ def c4_rows(
     written = 0
     new_offsets[0] = 0
     cites = len(name_ends) > 1
+    byte_marks = kinds[:256] & np.uint8(SPACE)
+    byte_marks[128:] = _WIDE
+    byte_marks[123] = _CURLY
+    for byte in range(256):
+        if begins[byte, 0] < begins[byte, 1]:
+            byte_marks[byte] |= _BEGINS
     for row in range(len(offsets) - 1):
         counts[row] = 0
         place, end = offsets[row], offsets[row + 1]
@@ -195,7 +208,7 @@ def c4_rows(
             if len(mark_ends) > 1 and not ends_well(out, here, finish, marks, mark_ends):
                 counts[row, 2] += 1
                 continue
-            words, longest, found, curly, sentences = line_facts(out, here, finish, kinds, begins, phrases, phrase_ends, means)
+            words, longest, found, curly, sentences = line_facts(out, here, finish, kinds, byte_marks, phrases, phrase_ends, means, begins)
             if longest > max_length:
                 counts[row, 1] += 1
                 continue

@@ -54,7 +54,11 @@ def choose_lines(column: pa.ChunkedArray, rules: LineRules) -> Lines:
     means = {LOREM_IPSUM: kernels.LOREM, **({JAVASCRIPT: kernels.JAVASCRIPT} if rules.drop_javascript else {})}
     for phrase in rules.policy_phrases:
         means[phrase] = means.get(phrase, 0) | kernels.POLICY
-    begins = np.isin(np.arange(256), [byte for phrase in means for byte in _first_bytes(phrase)])
+    means = dict(sorted(means.items()))
+    begins = np.zeros((256, 2), np.int64)  # byte -> the phrases that may begin with it: from, to
+    for number, phrase in enumerate(means):
+        for byte in set(_first_bytes(phrase)):
+            begins[byte] = (begins[byte, 0] if begins[byte, 1] else number), number + 1
     last_bytes = np.isin(np.arange(256), [*(mark.encode()[-1] for mark in rules.end_marks), *(b"]" if rules.remove_citations else b"")])
     longest = np.iinfo(np.int64).max if rules.max_word_length is None else rules.max_word_length
     chunks, counts = [], [np.empty((0, len(kernels.COUNTS)), np.int64)]

@@ -218,8 +218,8 @@ def measure_rows(
                 in_block, block, block_from = True, word, began
             line_to = characters
         before[words] = word_characters
-        for slot in range(len(stops)):
-            stop_words += found_in[slot] == row
+        for stop in range(len(stops)):
+            stop_words += found_in[stop] == row
         duplicate_lines, duplicate_line_characters = repeated(parts, part_lengths, lines, table)
         duplicate_paragraphs, duplicate_paragraph_characters = repeated(blocks, block_lengths, paragraphs, table)
         measured = (
