@@ -49,6 +49,17 @@ def test_a_batch_shows_columns_and_makes_new_ones() -> None:
     assert first.where(np.ones(3, np.bool_)) is first
 
 
+def test_new_texts_may_be_an_arrow_column_and_take_what_was_derived_with_them() -> None:
+    import pyarrow as pa
+
+    first = batch("a", "b", "c")
+    first.derived["lengths"] = np.array([1, 1, 1])
+    column = pa.chunked_array([["a"], ["x", "c"]], pa.large_string())
+    assert first.differs(column).tolist() == first.differs(["a", "x", "c"]).tolist() == [False, True, False]
+    assert first.replaced(column).texts == ["a", "x", "c"] and first.replaced(column).derived == {}
+    assert first.where(np.array([True, False, True])).derived["lengths"].tolist() == [1, 1]
+
+
 def test_a_rule_keeps_what_is_in_its_range() -> None:
     values = [0.0, 1.0, 2.0, float("nan")]
     assert Rule("r", values, at_least=1).keeps.tolist() == [False, True, True, False]

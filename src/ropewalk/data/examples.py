@@ -20,9 +20,12 @@ class Examples:
 
     def add(self, reason: str, id: str, text: str, score: float | None = None, witness: str = "") -> None:  # noqa: A002
         """Remember the record if it is among the first five of its reason."""
-        rows = self.shown.setdefault(reason, [])
-        if len(rows) < SHOWN:
-            rows.append({"id": id, "text": text[:SHOWN_CHARACTERS], "score": score, "witness": witness})
+        if self.wants(reason):
+            self.shown.setdefault(reason, []).append({"id": id, "text": text[:SHOWN_CHARACTERS], "score": score, "witness": witness})
+
+    def wants(self, reason: str) -> bool:
+        """Whether one more of that reason would be shown."""
+        return len(self.shown.get(reason, ())) < SHOWN
 
 
 def first_examples(shards: Iterable[Mapping[str, list[dict[str, Any]]]]) -> Shown:

@@ -15,10 +15,10 @@ A filter of your own is a class with one method:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,14 +28,25 @@ from ropewalk.core.component import Component
 if TYPE_CHECKING:
     import pyarrow as pa
 
+Texts: TypeAlias = "Sequence[str] | pa.ChunkedArray"
+Counts = Sequence[int] | NDArray[np.int64]
 Scores = Sequence[float] | NDArray[np.float64] | NDArray[np.int64]
+
+
+def as_column(texts: Texts) -> pa.ChunkedArray | pa.Array:
+    """The texts as Arrow has them."""
+    import pyarrow as pa
+
+    return texts if isinstance(texts, pa.ChunkedArray | pa.Array) else pa.array(texts, pa.large_string())
 
 
 class Batch:
     """Documents of one shard as columns: an Arrow table as `corpus.schema()` has it. Never changes."""
 
-    def __init__(self, table: pa.Table) -> None:
+    def __init__(self, table: pa.Table, derived: dict[Hashable, NDArray[np.int64]] | None = None) -> None:
         self.table = table
+        self.derived = {} if derived is None else derived
+        """What was computed of these texts so far, by what it is: arrays with a row a document, for all steps that need the same."""
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -52,16 +63,22 @@ class Batch:
         found: list[str] = self.table["text"].to_pylist()
         return found
 
-    def replaced(self, texts: Sequence[str]) -> Batch:
+    def replaced(self, texts: Texts) -> Batch:
         """The same documents with other texts."""
-        import pyarrow as pa
+        return Batch(self.table.set_column(self.table.schema.get_field_index("text"), "text", as_column(texts)))
 
-        place = self.table.schema.get_field_index("text")
-        return Batch(self.table.set_column(place, "text", pa.array(texts, pa.large_string())))
+    def differs(self, texts: Texts) -> NDArray[np.bool_]:
+        """Which texts are not as these."""
+        import pyarrow.compute as pc
+
+        found: NDArray[np.bool_] = pc.not_equal(self.table["text"], as_column(texts)).to_numpy()
+        return found
 
     def where(self, keep: NDArray[np.bool_]) -> Batch:
-        """The documents whose flag is set."""
-        return self if keep.all() else Batch(self.table.filter(keep))
+        """The documents whose flag is set, with what is known of them."""
+        if keep.all():
+            return self
+        return Batch(self.table.filter(keep), {key: values[keep] for key, values in self.derived.items()})
 
 
 @dataclass(frozen=True)
@@ -93,11 +110,11 @@ class Rule:
 class Change:
     """What a step says of a batch; every list has one entry a document."""
 
-    texts: Sequence[str] | None = None
-    """The new texts, where there are some."""
+    texts: Texts | None = None
+    """The new texts, where there are some; an Arrow column saves making Python strings."""
     rules: tuple[Rule, ...] = ()
     """A document stays when every rule keeps it; else the first that doesn't is the reason."""
-    counts: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    counts: Mapping[str, Counts] = field(default_factory=dict)
     """How often something was changed, by name: `{"email": [0, 2, 0]}`."""
 
 
@@ -106,7 +123,7 @@ def judge(*rules: Rule) -> Change:
     return Change(rules=rules)
 
 
-def rewrite(texts: Sequence[str], **counts: Sequence[int]) -> Change:
+def rewrite(texts: Texts, **counts: Counts) -> Change:
     """Put new texts in place of the old ones; `counts` says how often what was changed."""
     return Change(texts=texts, counts=counts)
 

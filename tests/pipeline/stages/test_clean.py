@@ -89,6 +89,26 @@ def test_cleaning_what_was_cleaned_changes_nothing(tmp_path: Path, make_stage: A
     assert [hash_file(shard.content) for shard in once.shards()] == [hash_file(shard.content) for shard in twice.shards()]
 
 
+def test_lines_that_c4_drops_are_gone_and_its_verdict_is_on_the_text_that_came_in(tmp_path: Path, make_stage: Any) -> None:
+    good = "The rope is made of hemp. It is long. It holds a ship."
+    rows = [
+        ("page", f"Menu\n{good}\nHome | About"),
+        ("same", good),
+        ("code", f"{good}\nA line that says f(x) {{ return x }} and ends."),
+        ("menu", "Home"),
+    ]
+    made, facts = make_stage(clean("c4"), {"raw": corpus(tmp_path / "in", {"a": rows})})
+    assert {document.id: document.text for document in made.documents()} == {"page": good, "same": good}
+    assert [(row["id"], row["reason"]) for row in read_ledger(made.path).to_pylist()] == [
+        ("code", "c4.max_curly_bracket_lines"), ("menu", "c4.min_sentences"),
+    ]  # fmt: skip
+    assert facts.metrics["examples"]["c4.min_sentences"] == [{"id": "menu", "text": "Home", "score": 0.0, "witness": ""}]
+    scores = pq.read_table(made.path / "scores" / "a.parquet").to_pylist()
+    assert [(row["c4.changed"], row["c4.lines_no_end_mark"]) for row in scores] == [(1, 2), (0, 0), (0, 0), (1, 1)]
+    again, facts = make_stage(clean("c4"), {"raw": made}, "again")
+    assert list(again.documents()) == list(made.documents()) and facts.metrics["c4.changed"] == 0
+
+
 def test_batches_change_nothing(tmp_path: Path, make_stage: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, _ = make_stage(clean(), {"raw": corpus(tmp_path / "in")}, "whole")
     monkeypatch.setattr(clean_module, "BATCH_ROWS", 1)

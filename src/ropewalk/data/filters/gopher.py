@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated
 
 from pydantic import Field
 
 from ropewalk.core.units import Count
-from ropewalk.data.filters.words import lines_of, share
+from ropewalk.data.features.measures import STOP_WORDS, features
 from ropewalk.data.steps import Batch, Change, Rule, Step, judge
 
 Share = Annotated[float, Field(ge=0)]
-_BULLET = re.compile(r"[•‣◦●▪]|[-*](?:\s|$)")  # `**Mrs. Cheveley:**` and a dialogue's dash are no bullets
 
 
 class Gopher(Step, type="gopher"):
@@ -38,38 +36,20 @@ class Gopher(Step, type="gopher"):
     """Smallest share of words that hold a letter; 0 switches the rule off."""
     min_stop_words: Annotated[int, Field(ge=0)] = 2
     """Fewest different stop words that must be there."""
-    stop_words: list[str] = ["the", "be", "to", "of", "and", "that", "have", "with"]
+    stop_words: list[str] = list(STOP_WORDS)
     """The stop words, in lower case."""
 
     def apply(self, batch: Batch) -> Change:
-        measured = [self._measured(text) for text in batch.texts]
-        words, length, hashes, ellipses, bullets, trailing, alpha, stops = zip(*measured, strict=True) if measured else [()] * 8
+        found = features(batch, stop_words=tuple(self.stop_words))
         return judge(
-            Rule("min_words", words, at_least=self.min_words),
-            Rule("max_words", words, at_most=self.max_words),
-            Rule("min_mean_word_length", length, at_least=self.min_mean_word_length),
-            Rule("max_mean_word_length", length, at_most=self.max_mean_word_length),
-            Rule("max_hash_ratio", hashes, at_most=self.max_hash_ratio),
-            Rule("max_ellipsis_ratio", ellipses, at_most=self.max_ellipsis_ratio),
-            Rule("max_bullet_lines_ratio", bullets, at_most=self.max_bullet_lines_ratio),
-            Rule("max_ellipsis_lines_ratio", trailing, at_most=self.max_ellipsis_lines_ratio),
-            Rule("min_alpha_words_ratio", alpha, at_least=self.min_alpha_words_ratio),
-            Rule("min_stop_words", stops, at_least=self.min_stop_words),
-        )
-
-    def _measured(self, text: str) -> tuple[float, ...]:
-        """The eight scores of a text in the order of the rules; 0 each of a text without words."""
-        words = text.split()
-        lines = lines_of(text)
-        number = len(words)
-        lowered = {word.strip(".,;:!?\"'()[]").lower() for word in words}
-        return (
-            number,
-            share(sum(map(len, words)), number),
-            share(text.count("#"), number),
-            share(text.count("...") + text.count("…"), number),
-            share(sum(_BULLET.match(line) is not None for line in lines), len(lines)),
-            share(sum(line.endswith(("...", "…")) for line in lines), len(lines)),
-            share(sum(any(map(str.isalpha, word)) for word in words), number),
-            len(lowered.intersection(self.stop_words)),
+            Rule("min_words", found["words"], at_least=self.min_words),
+            Rule("max_words", found["words"], at_most=self.max_words),
+            Rule("min_mean_word_length", found.share("word_characters", "words"), at_least=self.min_mean_word_length),
+            Rule("max_mean_word_length", found.share("word_characters", "words"), at_most=self.max_mean_word_length),
+            Rule("max_hash_ratio", found.share("hashes", "words"), at_most=self.max_hash_ratio),
+            Rule("max_ellipsis_ratio", found.share("ellipses", "words"), at_most=self.max_ellipsis_ratio),
+            Rule("max_bullet_lines_ratio", found.share("bullet_lines", "lines"), at_most=self.max_bullet_lines_ratio),
+            Rule("max_ellipsis_lines_ratio", found.share("ellipsis_lines", "lines"), at_most=self.max_ellipsis_lines_ratio),
+            Rule("min_alpha_words_ratio", found.share("letter_words", "words"), at_least=self.min_alpha_words_ratio),
+            Rule("min_stop_words", found["stop_words"], at_least=self.min_stop_words),
         )

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from ropewalk.core.units import Count
+from ropewalk.data.features.measures import features
 from ropewalk.data.steps import Batch, Change, Rule, Step, judge
 
 Limit = Annotated[Count, Field(ge=0)]
@@ -25,8 +26,8 @@ class Length(Step, type="length"):
     """Most characters."""
 
     def apply(self, batch: Batch) -> Change:
-        words = [len(text.split()) for text in batch.texts]
-        characters = [len(text) for text in batch.texts]
+        found = features(batch)
+        words, characters = found["words"], found["characters"]
         return judge(
             Rule("min_words", words, at_least=self.min_words),
             Rule("max_words", words, at_most=self.max_words),

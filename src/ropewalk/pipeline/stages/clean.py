@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from ropewalk.core.artifact import Artifact
 from ropewalk.core.errors import DataError
 from ropewalk.core.ledger import Ledger, add_counts, tally, write_table
 from ropewalk.core.reference import Ref
-from ropewalk.core.shards import Outcome, Shard
+from ropewalk.core.shards import Outcome, Shard, ShardFunction
 from ropewalk.data.corpus import Corpus, read_documents, write_documents
 from ropewalk.data.differences import Changes
 from ropewalk.data.examples import SHOWN, Examples, first_examples
-from ropewalk.data.steps import Batch, Change, Step
+from ropewalk.data.presets import spelled_out
+from ropewalk.data.steps import Batch, Change, Step, as_column
 from ropewalk.pipeline.stage import Context, Facts, Stage
 
 if TYPE_CHECKING:
@@ -36,13 +37,13 @@ class Clean(Stage, type="clean"):
 
     input: Ref[Corpus]
     """The documents."""
-    steps: Annotated[list[Step], Field(min_length=1)]
-    """What is done to them, such as `[normalise, {type: gopher, min_words: 20}]`."""
+    steps: Annotated[list[Step], Field(min_length=1), BeforeValidator(spelled_out, json_schema_input_type=list[Step] | str)]
+    """What is done to them, such as `[normalise, {type: gopher, min_words: 20}]`, or the name of a preset: fast, full."""
 
     def make(self, context: Context) -> Facts:
         """A Corpus with `scores/` (a column a score, a row a document, dropped ones too); DataError when nothing is left."""
         shards = context.open(self.input).shards()
-        receipts = context.map(_CleanShard(self.tag, tuple(zip(labels(self.steps), self.steps, strict=True))), shards)
+        receipts = context.map(shard_function(self.tag, self.steps), shards)
         counts = add_counts([tally(0, 0, {}), *(receipt.counts for receipt in receipts)])
         if not counts["kept"]:
             reasons = sorted(((number, name[8:]) for name, number in counts.items() if name.startswith("dropped/")), reverse=True)
@@ -65,6 +66,11 @@ def labels(steps: list[Step]) -> list[str]:
         seen[step.tag] += 1
         found.append(step.tag if seen[step.tag] == 1 else f"{step.tag}_{seen[step.tag]}")
     return found
+
+
+def shard_function(stage: str, steps: list[Step]) -> ShardFunction:
+    """What cleans one file of documents."""
+    return _CleanShard(stage, tuple(zip(labels(steps), steps, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -117,12 +123,13 @@ class _Work:
                 self.totals[f"{label}.{name}"] += int(np.sum(numbers))
             keep = self._judged(label, change, batch)
             if change.texts is not None:
-                changed = np.fromiter(map(str.__ne__, batch.texts, change.texts), np.bool_, len(batch))
+                texts = as_column(change.texts)
+                changed = batch.differs(texts)
                 columns.put(f"{label}.changed", rows, changed)
                 self.totals[f"{label}.changed"] += int(changed.sum())
                 for row in np.flatnonzero(changed)[:SHOWN].tolist() if step.shows_changes and self.changes.wants(label) else ():
-                    self.changes.add(label, batch.ids[row], batch.texts[row], str(change.texts[row]))
-                batch = batch.replaced(change.texts) if changed.any() else batch
+                    self.changes.add(label, batch.ids[row], batch.texts[row], texts[row].as_py())
+                batch = batch.replaced(texts) if changed.any() else batch
             batch, rows = batch.where(keep), rows[keep]
         self.scores.append(columns.table(rows))
         return batch
@@ -134,7 +141,8 @@ class _Work:
             for row in np.flatnonzero(keep & ~rule.keeps).tolist():
                 reason, score = f"{label}.{rule.name}", float(rule.values[row])
                 self.ledger.add(batch.ids[row], reason, score)
-                self.examples.add(reason, batch.ids[row], batch.texts[row], score)
+                if self.examples.wants(reason):  # else the text is not even made a Python string
+                    self.examples.add(reason, batch.ids[row], batch.table["text"][row].as_py(), score)
             keep &= rule.keeps
         return keep
 
