@@ -4,6 +4,8 @@ The bits are fixed, for every engine, all arithmetic mod 2^64 (`tests/data/dedup
 
 - byte classes: `0-9 A-Z a-z _` and every byte >= 0x80 belong to words; A-Z count as a-z; all else parts words;
 - word = mix(sum of byte[i] * WORD_FACTOR^(length-1-i)), where mix is splitmix64;
+- by characters instead of words: A-Z count as a-z, each run of ASCII white space is one blank, none at the ends, and each code
+  point of what is left is hashed from its bytes as a word is;
 - shingle = mix(sum of word[i] * SHINGLE_FACTOR^(n-1-i)) over n words in a row; a text of fewer words has one shingle, of all
   its words; a text without words has none;
 - normalised text: A-Z as a-z, each run of ASCII white space as one blank, none at the ends; its hash is two numbers
@@ -14,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +27,8 @@ from ropewalk.data.dedup.kernels import SHINGLE_FACTOR, exact_rows, mix, shingle
 if TYPE_CHECKING:
     import pyarrow as pa
 
+Unit = Literal["word", "character"]
+"""What an n-gram is made of."""
 mix_all: Callable[[NDArray[np.uint64]], NDArray[np.uint64]] = getattr(mix, "py_func", cast(Any, mix))
 """`mix` of each value of an array, by numpy."""
 
@@ -59,13 +63,14 @@ def pieces(column: pa.ChunkedArray | pa.LargeStringArray, most: int = 4096) -> I
             yield Texts.of(chunk.slice(start, most))
 
 
-def shingle_hashes(texts: Texts, rows: NDArray[np.int64], ngram: int) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+def shingle_hashes(texts: Texts, rows: NDArray[np.int64], ngram: int, unit: Unit = "word") -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
     """The shingles of the chosen texts one after the other, repeated ones too, and how many each text has."""
-    sizes = texts.sizes[rows]
-    words, shingles = words_room(sizes), np.empty(int(sizes.sum()) // 2 + 2 * len(rows) + 1, np.uint64)
+    sizes, characters = texts.sizes[rows], unit == "character"
+    room = int(sizes.sum()) // (1 if characters else 2) + 2 * len(rows) + 1
+    words, shingles = words_room(sizes, unit), np.empty(room, np.uint64)
     counts = np.empty(len(rows), np.int64)
     with wrapping():
-        total = shingle_rows(texts.data, texts.offsets, rows, ngram, lead_factor(ngram), words, shingles, counts)
+        total = shingle_rows(texts.data, texts.offsets, rows, characters, ngram, lead_factor(ngram), words, shingles, counts)
     return shingles[:total], counts
 
 
@@ -77,9 +82,9 @@ def exact_hashes(texts: Texts) -> NDArray[np.uint64]:
     return hashes
 
 
-def words_room(sizes: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """Space for the words of the longest text: every second byte may begin one."""
-    return np.empty(int(sizes.max(initial=0)) // 2 + 2, np.uint64)
+def words_room(sizes: NDArray[np.int64], unit: Unit = "word") -> NDArray[np.uint64]:
+    """Space for the words of the longest text: every second byte may begin one; or for its characters, one a byte."""
+    return np.empty(int(sizes.max(initial=0)) // (1 if unit == "character" else 2) + 2, np.uint64)
 
 
 def lead_factor(ngram: int) -> np.uint64:
