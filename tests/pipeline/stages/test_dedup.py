@@ -92,7 +92,7 @@ def test_each_removal_has_a_witness_that_stays(tmp_path: Path) -> None:
     ]
     assert facts.counts["records_in"] == 7 and found.num_documents == 3
     assert (facts.counts["dropped/exact_duplicate"], facts.counts["dropped/near_duplicate"]) == (3, 1)
-    assert sorted(path.name for path in found.path.iterdir()) == ["documents", "ledger"]
+    assert sorted(path.name for path in found.path.iterdir()) == ["clusters", "documents", "ledger"]
 
 
 def test_the_metrics_show_the_curve_clusters_and_examples(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def deduplicate(
         if given is not None
     ]
     parts = [
-        Part(sketch(column, near, device), TextSets(lambda column=column: column, rules.ngram, rules.unit))  # type: ignore[misc]
+        Part(sketch(column, near, device), TextSets(lambda column=column: column, rules))  # type: ignore[misc]
         for column in columns
     ]
     given = len(columns[0]) if against is not None else 0

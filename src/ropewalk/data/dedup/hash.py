@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 Unit = Literal["word", "character"]
 """What an n-gram is made of."""
+Fold = Unit | None
+"""For which n-grams the letters and marks of all scripts are folded; None where only ASCII ones are."""
 mix_all: Callable[[NDArray[np.uint64]], NDArray[np.uint64]] = getattr(mix, "py_func", cast(Any, mix))
 """`mix` of each value of an array, by numpy."""
 
@@ -56,11 +58,27 @@ class Texts:
         return cls(np.frombuffer(data or b"", np.uint8), place)
 
 
-def pieces(column: pa.ChunkedArray | pa.LargeStringArray, most: int = 4096) -> Iterator[Texts]:
-    """A large_string column in pieces of at most `most` texts, in order."""
+def pieces(column: pa.ChunkedArray | pa.LargeStringArray, most: int = 4096, fold: Fold = None) -> Iterator[Texts]:
+    """A large_string column in pieces of at most `most` texts, in order, folded if wished."""
     for chunk in getattr(column, "chunks", [column]):
         for start in range(0, len(chunk), most):
-            yield Texts.of(chunk.slice(start, most))
+            texts = chunk.slice(start, most)
+            yield Texts.of(_folded(texts, fold) if fold else texts)
+
+
+def _folded(texts: pa.LargeStringArray, fold: Unit) -> pa.LargeStringArray:
+    """Texts that are not ASCII in small letters; to tell words, a blank for whatever is neither letter, number nor `_`."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    foreign = pc.invert(pc.fill_null(pc.string_is_ascii(texts), True))
+    chosen = texts.filter(foreign)
+    if not len(chosen):
+        return texts
+    clean = pc.utf8_lower(chosen)
+    if fold == "word":
+        clean = pc.replace_substring_regex(clean, pattern=r"[^\p{L}\p{N}_\s]+", replacement=" ")
+    return pc.replace_with_mask(texts, foreign, clean.cast(pa.large_string()))
 
 
 def shingle_hashes(texts: Texts, rows: NDArray[np.int64], ngram: int, unit: Unit = "word") -> tuple[NDArray[np.uint64], NDArray[np.int64]]:

@@ -57,6 +57,8 @@ class Near(Component):
     words never is a near-duplicate.
     """
 
+    fold: Literal["unicode", "ascii"] = "unicode"
+    """Whose capital letters and punctuation count as such: those of all scripts, or of ASCII only (then any other byte is a letter)."""
     threshold: float = Field(default=0.8, gt=0.0, le=1.0)
     """From this Jaccard similarity on, a document is a duplicate of the one that is kept."""
     unit: Literal["word", "character"] = "word"
@@ -90,8 +92,18 @@ class Near(Component):
             )
         return self
 
+    def folding(self) -> Literal["word", "character"] | None:
+        """For which unit texts that are not ASCII are folded before they are hashed."""
+        return self.unit if self.fold == "unicode" else None
+
     def banding(self) -> Bands:
         """The bands given, or those chosen for the threshold."""
         if self.bands and self.rows:
             return Bands(self.bands, self.rows)
         return choose_bands(self.threshold, self.values, self.verify)
+
+    def said(self) -> str:
+        """The S-curve in a line."""
+        bands = self.banding()
+        found = ", ".join(f"{100 * bands.chance(jaccard):.1f}% at Jaccard {jaccard}" for jaccard in (0.5, 0.7, 0.8, 0.9))
+        return f"{bands.count} bands of {bands.rows} values compare of all pairs {found}"

@@ -7,7 +7,7 @@ import mmap
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,8 @@ from ropewalk.data.dedup.hash import pieces, shingle_hashes
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from ropewalk.data.dedup.near import Near
 
 Sets = Iterator[tuple[NDArray[np.uint64], NDArray[np.int64]]]
 """Pieces: the sets of some texts one after the other, each rising and without repeats, and how many each has."""
@@ -40,14 +42,13 @@ class TextSets:
     """The sets of chosen texts of a column, computed."""
 
     column: Callable[[], pa.ChunkedArray | pa.LargeStringArray]
-    ngram: int
-    unit: Literal["word", "character"]
+    near: Near
 
     def __call__(self, rows: NDArray[np.int64]) -> Sets:
         first = 0
-        for texts in pieces(self.column()) if len(rows) else ():
+        for texts in pieces(self.column(), fold=self.near.folding()) if len(rows) else ():
             low, high = np.searchsorted(rows, [first, first + len(texts)])
-            yield _as_sets(*shingle_hashes(texts, rows[low:high] - first, self.ngram, self.unit))
+            yield _as_sets(*shingle_hashes(texts, rows[low:high] - first, self.near.ngram, self.near.unit))
             first += len(texts)
 
 

@@ -98,13 +98,13 @@ def _signed(column: pa.ChunkedArray | pa.LargeStringArray, near: Near, device: s
     from ropewalk.data.dedup.signature import band_keys, signatures
 
     bands = near.banding()
-    for texts in pieces(column):
+    for texts in pieces(column, fold=near.folding()):
         if device == "cpu":
             signed, counts = signatures(texts, near.ngram, near.values, near.unit)
         else:
             from ropewalk.data.dedup.signature_torch import torch_signatures
 
-            signed, counts = torch_signatures(texts, near.ngram, near.values, near.unit, device)
+            signed, counts = torch_signatures(texts, near.ngram, near.values, near.unit, device.removeprefix("torch:"))
         yield band_keys(signed, bands.count, bands.rows), counts > 0
 
 
