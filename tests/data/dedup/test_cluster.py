@@ -80,9 +80,12 @@ def test_invariants_of_any_corpus(
             continue
         assert not (exact and folded[one] == folded[other]), "no two equal texts stay"
         assert not (near and reference.jaccard_of(sets[one], sets[other]) == 1.0), "equal sets have equal signatures"
-    again = deduplicate([text for text, stays in zip(texts, kept, strict=True) if stays], exact=exact, near=rules, scores=[
-        value for value, stays in zip(scores, kept, strict=True) if stays
-    ])
+    again = deduplicate(
+        [text for text, stays in zip(texts, kept, strict=True) if stays],
+        exact=exact,
+        near=rules,
+        scores=[value for value, stays in zip(scores, kept, strict=True) if stays],
+    )
     assert given or again.kept.all(), "what stays would all stay again"
 
 

@@ -29,7 +29,10 @@ from ropewalk.data.dedup.near import Near
 from ropewalk.data.dedup.shingles import Sets, Shingles, collect_shingles
 from ropewalk.data.dedup.sketch import Sketched
 
-MOST_COMPARED = 256
+MOST_COMPARED = 64
+"""Found 499 of 500 pairs at Jaccard 0.83 planted in 10,000 pages of one template at 0.75; 1,024 found the same."""
+MOST_KEPT = 1024
+"""Of the kept documents of one component, as many are compared with each other member: half the earliest, half the latest."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,7 @@ def _near(
     roots(parent)
     order, ends = _components(parent, _rank(documents, near, parts, starts, given, scores))
     keeper, score = np.arange(count), np.ones(count)
-    settle(order, ends, hashes, shingles.starts, near.threshold, near.verify, own, MOST_COMPARED, keeper, score, left)
+    settle(order, ends, hashes, shingles.starts, near.threshold, near.verify, own, MOST_KEPT, keeper, score, left)
     shingles.release()
     return documents[keeper], documents[parent], score, int((left < 0).sum())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from ropewalk.data.dedup.cluster import Decisions
 
-    Texts = Sequence[str] | pa.ChunkedArray | pa.LargeStringArray
+    Texts: TypeAlias = Sequence[str] | pa.ChunkedArray | pa.LargeStringArray
 
 
 def deduplicate(

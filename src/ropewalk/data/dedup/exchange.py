@@ -72,8 +72,10 @@ class Groups:
                 yield piece
 
     def clear(self) -> None:
-        for level in self.held if self.folder else ():
-            (self.folder / f"groups-{level}").unlink(missing_ok=True)
+        """Remove the files."""
+        if self.folder is not None:
+            for level in self.held:
+                (self.folder / f"groups-{level}").unlink(missing_ok=True)
 
 
 def shared_keys(parts: Sequence[Sketched], starts: NDArray[np.int64], alone: NDArray[np.bool_], bands: int, groups: Groups) -> None:

@@ -53,12 +53,13 @@ class Index(Artifact, kind="Index"):
 
     def check(self, near: Near | None) -> None:
         """Raises DataError when it was made by other rules than documents are now sketched by."""
+        there = self.facts()["rules"]
         mine = rules(near) if near else {}
-        differ = [f"{name} {self.facts()['rules'].get(name)} there, {value} here" for name, value in mine.items() if self.facts()["rules"].get(name) != value]
+        differ = [f"{name} {there.get(name)} there, {value} here" for name, value in mine.items() if there.get(name) != value]
         if differ:
             raise DataError(
                 f"{self.path}: the index was made by other rules: {', '.join(differ)}",
-                remedy="give `near` the rules of the index, or make the index anew with these (bands and rows follow from the threshold unless given)",
+                remedy="give `near` the rules of the index, or make it anew (bands and rows follow from the threshold if not given)",
             )
 
 

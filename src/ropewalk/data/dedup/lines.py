@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +18,6 @@ from numpy.typing import NDArray
 from ropewalk.core.ledger import Ledger, tally
 from ropewalk.core.shards import Outcome, Shard
 from ropewalk.data.corpus import read_documents, write_documents
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 LineUnit = Literal["line", "paragraph"]
 SEPARATORS: dict[LineUnit, str] = {"line": r"\n", "paragraph": r"\n[ \t\r]*\n\s*"}
@@ -57,7 +55,7 @@ class HashLines:
             numbers.append(first + np.flatnonzero(long))
             first += len(lines)
         place = folder / "lines"
-        place.mkdir(parents=True)
+        place.mkdir(parents=True, exist_ok=True)
         np.save(place / f"{shard.name}.hashes.npy", np.concatenate(hashes), allow_pickle=False)
         np.save(place / f"{shard.name}.numbers.npy", np.concatenate(numbers), allow_pickle=False)
         return Outcome({"records_in": documents, "lines": first})
@@ -80,7 +78,7 @@ def repeated(places: Sequence[tuple[Path, str]], most: int) -> list[NDArray[np.b
             begins = np.flatnonzero(new)
             rank = np.arange(len(lines)) - begins[np.cumsum(new) - 1]
             cut[lines[rank >= most]] = True
-    return [cut[start:end] for start, end in zip(starts, starts[1:], strict=False)]
+    return [cut[start:end] for start, end in pairwise(starts)]
 
 
 def _range(keys: NDArray[np.uint64], ranges: int) -> NDArray[np.uint64]:
@@ -115,10 +113,11 @@ class CutLines:
             first += len(lines)
             stays = left == text or bool(left.strip())
             if left != text:
+                left = left.rstrip()
                 cut = len(text) - len(left)
                 ledger.add(id_, CHANGED if stays else EMPTY, cut / len(text), f"{cut} of {len(text)} characters")
                 cut_bytes += len(text.encode()) - len(left.encode())
-            texts.append(left.rstrip() if stays and left != text else left)
+            texts.append(left)
             kept.append(stays)
         column = pa.array(texts, pa.large_string())
         result = table.set_column(table.schema.get_field_index("text"), "text", column).filter(pa.array(kept, pa.bool_()))

@@ -64,9 +64,7 @@ def overlap_rows(
     return count
 
 
-def measure(
-    decisions: Decisions, columns: Sequence[Callable[[], pa.ChunkedArray]], given: int, near: Near, sample: int
-) -> dict[str, Any]:
+def measure(decisions: Decisions, columns: Sequence[Callable[[], pa.ChunkedArray]], given: int, near: Near, sample: int) -> dict[str, Any]:
     """Of the pairs at the threshold that a sampled document is in, how many lost a document or are in one component; and of the
     sampled documents that went, how many have such a partner."""
     own = np.arange(given, len(decisions.keeper))

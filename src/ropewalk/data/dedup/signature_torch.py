@@ -34,7 +34,9 @@ def torch_signatures(texts: Texts, ngram: int, values: int, unit: Unit, device: 
         except torch.OutOfMemoryError as error:
             from ropewalk.data.dedup.signature import signatures
 
-            LOGGER.warning("dedup: %s ran out of memory, %d texts are signed on the CPU (%s)", device, end - start, str(error).split("\n")[0])
+            LOGGER.warning(
+                "dedup: %s ran out of memory, %d texts are signed on the CPU (%s)", device, end - start, str(error).split("\n")[0]
+            )
             found, number = signatures(piece, ngram, values, unit)
         signed.append(found)
         counts.append(number)

@@ -92,7 +92,9 @@ def sketch(column: pa.ChunkedArray | pa.LargeStringArray, near: Near | None, dev
     return Sketch(np.concatenate(exact), np.concatenate(sizes), np.concatenate(worded), ordered, order)
 
 
-def _signed(column: pa.ChunkedArray | pa.LargeStringArray, near: Near, device: str) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.bool_]]]:
+def _signed(
+    column: pa.ChunkedArray | pa.LargeStringArray, near: Near, device: str
+) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.bool_]]]:
     """The band keys of each piece, and which texts have any shingle."""
     from ropewalk.data.dedup.hash import pieces
     from ropewalk.data.dedup.signature import band_keys, signatures

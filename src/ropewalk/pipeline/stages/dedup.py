@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -82,6 +83,12 @@ class Dedup(Stage, type="dedup"):
         write_clustered(decisions, places, starts, folder, len(given))
         named = [Shard(shard.name, Removals(shard.content, folder / f"{shard.name}.parquet"), shard.size_bytes) for shard in shards]
         receipts = context.map(WriteShard(self.tag), named)
+        counts = add_counts(receipt.counts for receipt in receipts)
+        if not counts["kept"]:
+            raise DataError(
+                f"{context.name}: all {counts['records_in']:,} documents repeat one of {self.against and self.against.target}",
+                remedy="nothing is new in this corpus; leave it out, or look at what `against` holds",
+            )
         if decisions.crowded:
             context.log.warning("%s: %d documents share a template with too many others to compare all", context.name, decisions.crowded)
         warnings = swallowed(decisions, [shard.content for shard in shards], starts[len(given) :], folder, self.warn_above)
@@ -95,7 +102,7 @@ class Dedup(Stage, type="dedup"):
             metrics |= {"rules": rules(self.near), "bands": bands.count, "rows": bands.rows, "s_curve": bands.curve()}
             metrics |= self.measured(decisions, shards, first)
         shutil.rmtree(folder, ignore_errors=True)
-        return Facts(add_counts(receipt.counts for receipt in receipts), metrics)
+        return Facts(counts, metrics)
 
     def sketched(self, context: Context, shards: list[Shard]) -> tuple[list[Part], list[Part], list[Path]]:
         """The given parts, the own ones, and where the ids of each are; sketches stay with the unfinished work until the end."""
@@ -145,7 +152,8 @@ class Dedup(Stage, type="dedup"):
 
         if not self.sample or self.near is None:
             return {}
-        return {"measured": measure(decisions, [lambda path=shard.content: read_texts(path) for shard in shards], given, self.near, self.sample)}
+        columns = [partial(read_texts, shard.content) for shard in shards]
+        return {"measured": measure(decisions, columns, given, self.near, self.sample)}
 
 
 def _sketch(context: Context, prefix: str, shards: list[Shard], near: Near | None, device: str) -> list[Part]:
@@ -166,7 +174,7 @@ def _sketch(context: Context, prefix: str, shards: list[Shard], near: Near | Non
     parts = []
     for shard, receipt in zip(named, receipts, strict=True):
         folder = context.work / "shards" / shard.name / "sketches"
-        texts = TextSets(lambda path=shard.content: read_texts(path), near or Near())  # type: ignore[misc]
+        texts = TextSets(partial(read_texts, shard.content), near or Near())
         parts.append(Part(SketchFiles(folder, shard.name, receipt.counts["records_in"]), texts))
     return parts
 
