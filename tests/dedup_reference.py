@@ -42,8 +42,8 @@ def unfolded(text: str, unit: str) -> str:
     """What Unicode folding makes of a text, which is what the word rule then sees."""
     if text.isascii():
         return text
-    small = "".join(sign.lower() for sign in text)
-    return re.sub(r"[^\w\s]+", " ", small) if unit == "word" else small
+    small = "".join(sign.lower() if len(sign.lower()) == 1 and sign <= "\uffff" else sign for sign in text)
+    return "".join(sign if sign.isalnum() or sign == "_" else " " for sign in small) if unit == "word" else small
 
 
 def letters(text: str) -> list[bytes]:

@@ -14,6 +14,7 @@ The bits are fixed, for every engine, all arithmetic mod 2^64 (`tests/data/dedup
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -22,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ropewalk.data.dedup.compiled import wrapping
-from ropewalk.data.dedup.kernels import SHINGLE_FACTOR, exact_rows, mix, shingle_rows
+from ropewalk.data.dedup.kernels import SHINGLE_FACTOR, exact_rows, fold_rows, mix, shingle_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -58,27 +59,45 @@ class Texts:
         return cls(np.frombuffer(data or b"", np.uint8), place)
 
 
-def pieces(column: pa.ChunkedArray | pa.LargeStringArray, most: int = 4096, fold: Fold = None) -> Iterator[Texts]:
-    """A large_string column in pieces of at most `most` texts, in order, folded if wished."""
+def pieces(column: pa.ChunkedArray | pa.LargeStringArray, most: int = 4096) -> Iterator[Texts]:
+    """A large_string column in pieces of at most `most` texts, in order."""
+    for piece in slices(column, most):
+        yield Texts.of(piece)
+
+
+def slices(column: pa.ChunkedArray | pa.LargeStringArray, most: int = 4096) -> Iterator[pa.LargeStringArray]:
+    """The pieces as Arrow has them."""
     for chunk in getattr(column, "chunks", [column]):
         for start in range(0, len(chunk), most):
-            texts = chunk.slice(start, most)
-            yield Texts.of(_folded(texts, fold) if fold else texts)
+            yield chunk.slice(start, most)
 
 
-def _folded(texts: pa.LargeStringArray, fold: Unit) -> pa.LargeStringArray:
-    """Texts that are not ASCII in small letters; to tell words, a blank for whatever is neither letter, number nor `_`."""
+def folded(texts: pa.LargeStringArray, fold: Fold) -> Texts:
+    """Where `fold` names a unit, texts that are not ASCII in small letters, and for words with a blank for what is in none.
+
+    So words are `\\w+` runs of all scripts. Beyond the first 65,536 code points only emoji and the like are changed, which part words.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    foreign = pc.invert(pc.fill_null(pc.string_is_ascii(texts), True))
-    chosen = texts.filter(foreign)
-    if not len(chosen):
-        return texts
-    clean = pc.utf8_lower(chosen)
-    if fold == "word":
-        clean = pc.replace_substring_regex(clean, pattern=r"[^\p{L}\p{N}_\s]+", replacement=" ")
-    return pc.replace_with_mask(texts, foreign, clean.cast(pa.large_string()))
+    foreign = pc.invert(pc.fill_null(pc.string_is_ascii(texts), True)) if fold else None
+    chosen = Texts.of(texts.filter(foreign)) if fold else None
+    if not chosen:
+        return Texts.of(texts)
+    places = np.empty(len(chosen) + 1, np.int64)
+    out = np.empty(2 * int(chosen.sizes.sum()) + 4, np.uint8)  # a small letter may take more bytes than its capital
+    fold_rows(chosen.data, chosen.offsets, _small_letters(), fold == "word", out, places)
+    changed = pa.LargeStringArray.from_buffers(len(chosen), pa.py_buffer(places), pa.py_buffer(out))
+    return Texts.of(pc.replace_with_mask(texts, foreign, changed))
+
+
+@functools.cache
+def _small_letters() -> NDArray[np.int32]:
+    """Of each code point below 65,536 its small letter where that is one code point; negative where it is in no word."""
+    signs = [chr(point) for point in range(1 << 16)]
+    small = [ord(sign.lower()) if len(sign.lower()) == 1 else ord(sign) for sign in signs]
+    inside = [sign.isalnum() or sign == "_" for sign in signs]
+    return np.where(inside, small, np.negative(small)).astype(np.int32)
 
 
 def shingle_hashes(texts: Texts, rows: NDArray[np.int64], ngram: int, unit: Unit = "word") -> tuple[NDArray[np.uint64], NDArray[np.int64]]:

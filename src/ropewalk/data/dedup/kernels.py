@@ -192,3 +192,44 @@ def signature_rows(
             sign(shingles, counts[row], slots, reached)
             for slot in range(len(slots)):
                 signatures[row, slot] = slots[slot]
+
+
+@compiled
+def fold_rows(
+    data: NDArray[np.uint8], offsets: NDArray[np.int64], small: NDArray[np.int32], words: bool, out: NDArray[np.uint8],
+    out_offsets: NDArray[np.int64],
+) -> None:  # fmt: skip
+    """Write each text with its code points as `small` says, below 0 for one that is in no word; those beyond it stay but emoji."""
+    place = 0
+    out_offsets[0] = 0
+    for row in range(len(offsets) - 1):
+        at, end = offsets[row], offsets[row + 1]
+        while at < end:
+            lead = np.int64(data[at])
+            size = 1 if lead < 0xC0 else 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
+            size = min(size, end - at)  # a code point that was cut stays what it is
+            point = lead if size == 1 else lead & (0x7F >> size)
+            for step in range(1, size):
+                point = point << 6 | (np.int64(data[at + step]) & 0x3F)
+            if size < 4:
+                folded = np.int64(small[point])
+                point, inside = abs(folded), folded > 0
+            else:
+                inside = point < 0x1F000 or point >= 0x20000
+            if words and not inside:
+                point = 32
+            if point < 0x80:
+                out[place] = point
+                place += 1
+            elif point < 0x800:
+                out[place], out[place + 1] = 0xC0 | point >> 6, 0x80 | point & 0x3F
+                place += 2
+            elif point < 0x10000:
+                out[place], out[place + 1], out[place + 2] = 0xE0 | point >> 12, 0x80 | point >> 6 & 0x3F, 0x80 | point & 0x3F
+                place += 3
+            else:
+                for step in range(4):
+                    out[place + step] = data[at + step]
+                place += 4
+            at += size
+        out_offsets[row + 1] = place

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ropewalk.data.dedup.cluster import Decisions
 from ropewalk.data.dedup.compiled import compiled, wrapping
-from ropewalk.data.dedup.hash import mix_all, pieces, shingle_hashes
+from ropewalk.data.dedup.hash import folded, mix_all, shingle_hashes, slices
 from ropewalk.data.dedup.near import Near
 from ropewalk.data.dedup.shingles import TextSets
 
@@ -78,7 +78,8 @@ def measure(decisions: Decisions, columns: Sequence[Callable[[], pa.ChunkedArray
     partnered = np.zeros(len(chosen), bool)
     first = given
     for column in columns:
-        for texts in pieces(column(), fold=near.folding()):
+        for piece in slices(column()):
+            texts = folded(piece, near.folding())
             hashes, counts = shingle_hashes(texts, np.arange(len(texts)), near.ngram, near.unit)
             found = np.empty((len(counts) * len(chosen), 2), np.int64)
             number = overlap_rows(hashes, np.cumsum(counts), filled, tokens, owners, sizes, near.threshold, first, chosen, found)

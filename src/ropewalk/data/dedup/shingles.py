@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ropewalk.data.dedup.hash import pieces, shingle_hashes
+from ropewalk.data.dedup.hash import folded, shingle_hashes, slices
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -45,11 +45,14 @@ class TextSets:
     near: Near
 
     def __call__(self, rows: NDArray[np.int64]) -> Sets:
+        import pyarrow as pa
+
         first = 0
-        for texts in pieces(self.column(), fold=self.near.folding()) if len(rows) else ():
+        for texts in slices(self.column()) if len(rows) else ():
             low, high = np.searchsorted(rows, [first, first + len(texts)])
-            yield _as_sets(*shingle_hashes(texts, rows[low:high] - first, self.near.ngram, self.near.unit))
             first += len(texts)
+            chosen = folded(texts.take(pa.array(rows[low:high] - first + len(texts))), self.near.folding())
+            yield _as_sets(*shingle_hashes(chosen, np.arange(len(chosen)), self.near.ngram, self.near.unit))
 
 
 @dataclass(frozen=True)

@@ -96,11 +96,12 @@ def _signed(
     column: pa.ChunkedArray | pa.LargeStringArray, near: Near, device: str
 ) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.bool_]]]:
     """The band keys of each piece, and which texts have any shingle."""
-    from ropewalk.data.dedup.hash import pieces
+    from ropewalk.data.dedup.hash import folded, slices
     from ropewalk.data.dedup.signature import band_keys, signatures
 
     bands = near.banding()
-    for texts in pieces(column, fold=near.folding()):
+    for piece in slices(column):
+        texts = folded(piece, near.folding())
         if device == "cpu":
             signed, counts = signatures(texts, near.ngram, near.values, near.unit)
         else:
