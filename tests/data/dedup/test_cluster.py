@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import itertools
 import json
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -16,9 +17,11 @@ from hypothesis import strategies as st
 
 import dedup_reference as reference
 from ropewalk.data.dedup import cluster
-from ropewalk.data.dedup.cluster import Decisions
+from ropewalk.data.dedup.cluster import Decisions, Part, decide
 from ropewalk.data.dedup.deduplicate import deduplicate
 from ropewalk.data.dedup.near import Near
+from ropewalk.data.dedup.shingles import TextSets
+from ropewalk.data.dedup.sketch import Sketched, SketchFiles, sketch
 
 WORDS = st.sampled_from(["a", "b", "c", "d", "A", "é", "...", "", "b  c", "\n"])
 TEXTS = st.lists(st.lists(WORDS, max_size=7).map(" ".join), max_size=14)
@@ -191,16 +194,47 @@ def test_no_pair_above_the_threshold_stays_and_all_that_goes_is_above_it() -> No
 
 
 def same(one: Decisions, other: Decisions) -> bool:
-    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in ("keeper", "exact", "jaccard"))
+    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in ("keeper", "component", "exact", "jaccard"))
 
 
 def test_later_documents_do_not_change_what_becomes_of_earlier_ones() -> None:
     """So a corpus that grows needs no second look at what it has, and chunks of a column don't matter."""
     texts = planted()
     whole, half = deduplicate(texts, near=Near()), deduplicate(texts[:150], near=Near())
-    assert same(half, Decisions(whole.keeper[:150], whole.component[:150], whole.exact[:150], whole.jaccard[:150]))
+    assert same(half, Decisions(whole.keeper[:150], half.component, whole.exact[:150], whole.jaccard[:150]))
+    assert (whole.component[:150] <= half.component).all(), "components may grow together, never apart"
     chunks = pa.chunked_array([pa.array(texts[start : start + 37], pa.large_string()) for start in range(0, len(texts), 37)])
     assert same(deduplicate(chunks, near=Near()), whole)
+
+
+@settings(max_examples=40)
+@given(
+    texts=TEXTS.filter(bool),
+    cuts=st.lists(st.integers(0, 14), max_size=3),
+    keep=st.sampled_from(["first", "longest"]),
+    verify=st.booleans(),
+    disk=st.booleans(),
+)
+def test_what_stays_does_not_depend_on_the_parts(
+    texts: list[str],
+    cuts: list[int],
+    keep: Literal["first", "longest"],
+    verify: bool,
+    disk: bool,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    near = Near(threshold=0.5, ngram=2, values=16, keep=keep, verify=verify)
+    folder = tmp_path_factory.mktemp("parts") if disk else None
+    parts = []
+    for start, end in itertools.pairwise(sorted({0, len(texts), *(cut for cut in cuts if cut < len(texts))})):
+        column = pa.array(texts[start:end], pa.large_string())
+        found: Sketched = sketch(column, near)
+        if folder:
+            sketch(column, near).save(folder, str(start))
+            found = SketchFiles(folder, str(start), end - start)
+        parts.append(Part(found, TextSets(partial(pa.chunked_array, [column]), near)))
+    cut = decide(parts, near, exact=True, folder=folder)
+    assert same(cut, deduplicate(texts, near=near)) and cut.crowded == 0
 
 
 def test_documents_with_too_many_candidates_are_compared_with_some_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:

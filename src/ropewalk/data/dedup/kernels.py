@@ -205,6 +205,11 @@ def fold_rows(
     for row in range(len(offsets) - 1):
         at, end = offsets[row], offsets[row + 1]
         while at < end:
+            if data[at] < 0x80:  # left to what reads words
+                out[place] = data[at]
+                place += 1
+                at += 1
+                continue
             lead = np.int64(data[at])
             size = 1 if lead < 0xC0 else 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
             size = min(size, end - at)  # a code point that was cut stays what it is
