@@ -15,7 +15,7 @@ METRICS: dict[str, Any] = {
     "largest_cluster": 11,
     "components": 1369,
     "crowded": 3,
-    "largest": [{"keeper": "<b>", "removed": 10, "least_similar": "d7", "jaccard": 0.806}],
+    "largest": [{"keeper": "<b>", "removed": 10, "least_similar": "d7", "jaccard": 0.806, "texts": ["How <u> begins", "How"]}],
     "warnings": ["one cluster swallows <i>"],
     "rules": {"unit": "word", "ngram": 5, "bands": 21, "rows": 6},
     "s_curve": {"0.5": 0.2816, "0.7": 0.9278, "0.8": 0.9983, "0.9": 1.0},
@@ -34,6 +34,7 @@ def test_it_says_clusters_curve_and_what_was_measured(tmp_path: Path) -> None:
     assert "34 pairs reach the threshold, 97.0% of them do not both stay, 100.0% are in one component." in found
     assert "3 documents had more candidates" in found and "0.806" in found
     assert "<b>" not in found and "<i>" not in found and "&lt;b&gt;" in found
+    assert "<pre>How &lt;u&gt; begins</pre>" in found
 
 
 def test_without_a_dedup_stage_there_is_no_section(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ropewalk.report.facts import RunFacts, StageFacts
-from ropewalk.report.markup import number, section, table, text
+from ropewalk.report.markup import block, number, section, table, text
 
 
 def duplicates(facts: RunFacts) -> str:
@@ -34,13 +34,21 @@ def _part(stage: StageFacts) -> str:
     warned = "".join(f"<p class=damaged>{text(warning, 600)}</p>" for warning in metrics.get("warnings", []))
     rows = [_row(one) for one in metrics["largest"]]
     head = ("stays", "removed for it", "least similar of them", "Jaccard")
-    largest = table(head, rows, (1, 3)) if rows else "<p>No duplicate was found.</p>"
+    largest = table(head, rows, (1, 3)) + "".join(map(_pair, metrics["largest"])) if rows else "<p>No duplicate was found.</p>"
     return f"<h3>{text(stage.name)}</h3>" + "".join(f"<p>{line}</p>" for line in told) + warned + largest
 
 
 def _row(one: Mapping[str, Any]) -> list[str]:
     ids = [f"<code>{text(one[name], 120)}</code>" for name in ("keeper", "least_similar")]
     return [ids[0], f"{one['removed']:,}", ids[1], number(one["jaccard"])]
+
+
+def _pair(one: Mapping[str, Any]) -> str:
+    """How the two begin, in a fold."""
+    if not any(one.get("texts", [])):
+        return ""
+    head = f"<code>{text(one['keeper'], 120)}</code> and <code>{text(one['least_similar'], 120)}</code>"
+    return f"<details><summary>{head}</summary>{''.join(f'<pre>{block(each, 600)}</pre>' for each in one['texts'])}</details>"
 
 
 def _curve(curve: Mapping[str, float]) -> str:

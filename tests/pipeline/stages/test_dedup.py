@@ -239,7 +239,9 @@ def test_a_cluster_that_swallows_a_source_is_said_with_its_least_similar_pair(tm
     (said,) = facts.metrics["warnings"]
     assert "swallows 24 of 55 documents of source 'tests' (44%): 'page0' stays" in said and "'page7' (Jaccard 0.90)" in said
     assert said in caplog.text
-    assert facts.metrics["largest"][0] == {"keeper": "page0", "removed": 24, "least_similar": "page7", "jaccard": pytest.approx(0.9)}
+    largest = facts.metrics["largest"][0]
+    assert largest["texts"] == [LINE, LINE + " of it"] and largest["jaccard"] == pytest.approx(0.9)
+    assert (largest["keeper"], largest["removed"], largest["least_similar"]) == ("page0", 24, "page7")
     _, calm = make(stage(warn_above=0.5), corpus(tmp_path / "in", {"0": rows, "1": others}), tmp_path / "calm", InProcess())
     assert calm.metrics["warnings"] == []
 

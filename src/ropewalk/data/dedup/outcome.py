@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from ropewalk.core.ledger import write_table
 from ropewalk.data.dedup.cluster import Decisions, clusters
-from ropewalk.data.dedup.shards import read_column
+from ropewalk.data.dedup.shards import EXAMPLE_CHARACTERS, read_column
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 EXACT, NEAR = "exact_duplicate", "near_duplicate"
-SHOWN, SMALL = 10, 20
+SHOWN, SMALL = 5, 20
 """Clusters that are shown; a cluster that removes fewer documents never swallows a source."""
 
 
@@ -60,15 +60,35 @@ def write_clustered(decisions: Decisions, places: Sequence[Path], starts: NDArra
 
 
 def largest_clusters(decisions: Decisions, places: Sequence[Path], starts: NDArray[np.int64]) -> list[dict[str, Any]]:
-    """The clusters that removed most: who stays, how many went, and the one of them that is least like it."""
+    """The clusters that removed most: who stays, how many went, the one of them that is least like it, and how both begin."""
     found = sorted(clusters(decisions), key=lambda pair: (-len(pair[1]), pair[0]))[:SHOWN]
     least = [int(gone[np.argmin(decisions.jaccard[gone])]) for _, gone in found]
     numbers = np.unique(np.array([keeper for keeper, _ in found] + least, np.int64))
     ids = dict(zip(numbers.tolist(), ids_of(places, starts, numbers).to_pylist(), strict=True))
+    texts = _beginnings(places, starts, numbers)
     return [
-        {"keeper": ids[keeper], "removed": len(gone), "least_similar": ids[one], "jaccard": float(decisions.jaccard[one])}
+        {
+            "keeper": ids[keeper],
+            "removed": len(gone),
+            "least_similar": ids[one],
+            "jaccard": float(decisions.jaccard[one]),
+            "texts": [texts.get(keeper, ""), texts.get(one, "")],
+        }
         for (keeper, gone), one in zip(found, least, strict=True)
     ]
+
+
+def _beginnings(places: Sequence[Path], starts: NDArray[np.int64], numbers: NDArray[np.int64]) -> dict[int, str]:
+    """How documents begin; those of an index have no text."""
+    import pyarrow.parquet as pq
+
+    found: dict[int, str] = {}
+    for place, (start, end) in zip(places, pairwise(starts.tolist()), strict=True):
+        wanted = numbers[(numbers >= start) & (numbers < end)].tolist()
+        if wanted and "text" in pq.read_schema(place).names:
+            column = read_column(place, "text")
+            found |= {number: column[number - start].as_py()[:EXAMPLE_CHARACTERS] for number in wanted}
+    return found
 
 
 def swallowed(decisions: Decisions, shards: Sequence[Path], starts: NDArray[np.int64], folder: Path, above: float) -> list[str]:
