@@ -38,8 +38,21 @@ def words(text: str) -> list[bytes]:
     return re.findall(rb"[0-9a-z_\x80-\xff]+", text.encode().lower())
 
 
-def shingles(text: str, ngram: int = NGRAM) -> set[int]:
-    hashes = [splitmix(polynomial(word, WORD_FACTOR)) for word in words(text)]
+def unfolded(text: str, unit: str) -> str:
+    """What Unicode folding makes of a text, which is what the word rule then sees."""
+    if text.isascii():
+        return text
+    small = "".join(sign.lower() if len(sign.lower()) == 1 and sign <= "\uffff" else sign for sign in text)
+    return "".join(sign if sign.isalnum() or sign == "_" else " " for sign in small) if unit == "word" else small
+
+
+def letters(text: str) -> list[bytes]:
+    return [sign.encode() for sign in folded(text).decode()]
+
+
+def shingles(text: str, ngram: int = NGRAM, unit: str = "word", fold: bool = True) -> set[int]:
+    text = unfolded(text, unit) if fold else text
+    hashes = [splitmix(polynomial(word, WORD_FACTOR)) for word in (words(text) if unit == "word" else letters(text))]
     grams = [hashes[start : start + ngram] for start in range(max(1, len(hashes) - ngram + 1))] if hashes else []
     return {splitmix(polynomial(gram, SHINGLE_FACTOR)) for gram in grams}
 
@@ -55,7 +68,10 @@ def exact(text: str) -> tuple[int, int]:
 
 
 def jaccard(left: str, right: str, ngram: int = NGRAM) -> float:
-    a, b = shingles(left, ngram), shingles(right, ngram)
+    return jaccard_of(shingles(left, ngram), shingles(right, ngram))
+
+
+def jaccard_of(a: set[int], b: set[int]) -> float:
     return len(a & b) / len(a | b) if a or b else 0.0
 
 
@@ -81,7 +97,7 @@ def digest(numbers: list[int], kind: str) -> str:
 
 
 def row(text: str, place: int) -> dict[str, Any]:
-    found = shingles(text)
+    found = shingles(text, fold=False)
     signed = signature(found)
     facts = {
         "text": text,

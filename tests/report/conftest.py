@@ -155,5 +155,7 @@ def whole(maker: RunMaker) -> RunMaker:
     maker.model("base", "turns")
     maker.scores("scores", "base")
     maker.gate("gate", "scores")
+    found = {"clusters": 1, "components": 1, "largest_cluster": 2, "largest": []}
+    maker.stage("unique", "dedup", "Corpus", inputs={"input": "key-clean"}, metrics=found)
     maker.stage("out", "export", "Model", inputs={"model": "key-base", "verdict": "key-gate"}, metrics={"judged": True})
     return maker

@@ -10,6 +10,7 @@ from ropewalk.core.errors import DataError
 from ropewalk.core.units import show_seconds
 from ropewalk.report.costs import environment, plan_and_actual, reproduce, stages
 from ropewalk.report.distributions import score_histograms, token_lengths
+from ropewalk.report.duplicates import duplicates
 from ropewalk.report.evaluation import evaluation, gates
 from ropewalk.report.facts import RunFacts, gather
 from ropewalk.report.funnel import funnel
@@ -23,6 +24,7 @@ SECTIONS: tuple[tuple[str, str, Callable[[RunFacts], str]], ...] = (
     ("gates", "Gates", gates),
     ("graph", "Stages", lambda facts: _graph(facts)),
     ("funnel", "Data", funnel),
+    ("duplicates", "Duplicates", duplicates),
     ("scores", "Filters", score_histograms),
     ("lengths", "Lengths", token_lengths),
     ("mask", "Mask", previews),

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dedup_reference as reference
-from ropewalk.data.dedup.hash import Texts, exact_hashes, lead_factor, mix_all, pieces, shingle_hashes
+from ropewalk.data.dedup.hash import Texts, Unit, exact_hashes, folded, lead_factor, mix_all, pieces, shingle_hashes
 from ropewalk.data.dedup.signature import signatures
 
 TEXTS = st.lists(st.text(st.sampled_from("aBé_0 .\n\t\u2003日"), max_size=40), min_size=1, max_size=5)
@@ -53,8 +53,34 @@ def test_the_committed_file_is_what_the_description_says() -> None:
 @settings(max_examples=60)
 @given(texts=TEXTS, ngram=st.integers(1, 6))
 def test_any_text_has_the_reference_hashes(texts: list[str], ngram: int) -> None:
-    assert sets(texts, ngram) == [reference.shingles(text, ngram) for text in texts]
+    assert sets(texts, ngram) == [reference.shingles(text, ngram, fold=False) for text in texts]
     assert [tuple(pair) for pair in exact_hashes(column(texts)).tolist()] == [reference.exact(text) for text in texts]
+
+
+SIGNS = st.one_of(
+    st.sampled_from("aB _.\n“”—É\u0130Ⱥßΐς日\u00a0\u0301٣😀\U0001d49c"), st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs"])
+)
+
+
+@settings(max_examples=80)
+@given(texts=st.lists(st.text(SIGNS, max_size=20), min_size=1, max_size=4), unit=st.sampled_from(["word", "character"]))
+def test_folded_words_are_runs_of_word_characters_of_all_scripts(texts: list[str], unit: Unit) -> None:
+    array = pa.array([*texts, None], pa.large_string())
+    found = folded(array, unit)
+    hashes, counts = shingle_hashes(found, np.arange(len(texts) + 1), 2, unit)
+    ends = np.cumsum(counts)
+    got = [set(hashes[end - count : end].tolist()) for end, count in zip(ends, counts, strict=True)]
+    assert got == [*(reference.shingles(text, 2, unit) for text in texts), set()]
+    assert Texts.of(array).data.tobytes() == folded(array, None).data.tobytes()
+
+
+def test_bytes_that_are_no_utf8_are_folded_within_their_text() -> None:
+    array = pa.array(["a\u00e9 b", "c"], pa.large_string())
+    _, offsets, _ = array.buffers()
+    for bad in (b"a\xe2 bc", b"\x80\xf5\xff\x80c", b"a b\xf0c"):
+        broken = pa.LargeStringArray.from_buffers(2, pa.py_buffer(np.array([0, len(bad) - 1, len(bad)])), pa.py_buffer(bad))
+        assert len(folded(broken, "word")) == 2
+    assert offsets is not None
 
 
 @settings(max_examples=60)

@@ -47,7 +47,9 @@ def test_the_curve_rises_from_rare_to_sure() -> None:
         ({"threshold": 0}, "greater than 0"),
         ({"threshold": 1.1}, "less than or equal to 1"),
         ({"ngram": 0}, "greater than or equal to 1"),
-        ({"keep": "best"}, "'first' or 'longest'"),
+        ({"keep": "best"}, "'first', 'longest' or 'best_score'"),
+        ({"keep": "best_score"}, "go together"),
+        ({"score": "gopher.words"}, "go together"),
         ({"treshold": 0.8}, "unknown key"),
     ],
 )

@@ -4,6 +4,8 @@ The bits are fixed, for every engine, all arithmetic mod 2^64 (`tests/data/dedup
 
 - byte classes: `0-9 A-Z a-z _` and every byte >= 0x80 belong to words; A-Z count as a-z; all else parts words;
 - word = mix(sum of byte[i] * WORD_FACTOR^(length-1-i)), where mix is splitmix64;
+- by characters instead of words: A-Z count as a-z, each run of ASCII white space is one blank, none at the ends, and each code
+  point of what is left is hashed from its bytes as a word is;
 - shingle = mix(sum of word[i] * SHINGLE_FACTOR^(n-1-i)) over n words in a row; a text of fewer words has one shingle, of all
   its words; a text without words has none;
 - normalised text: A-Z as a-z, each run of ASCII white space as one blank, none at the ends; its hash is two numbers
@@ -12,19 +14,24 @@ The bits are fixed, for every engine, all arithmetic mod 2^64 (`tests/data/dedup
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ropewalk.data.dedup.compiled import wrapping
-from ropewalk.data.dedup.kernels import SHINGLE_FACTOR, exact_rows, mix, shingle_rows
+from ropewalk.data.dedup.kernels import SHINGLE_FACTOR, exact_rows, fold_rows, mix, shingle_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+Unit = Literal["word", "character"]
+"""What an n-gram is made of."""
+Fold = Unit | None
+"""For which n-grams the letters and marks of all scripts are folded; None where only ASCII ones are."""
 mix_all: Callable[[NDArray[np.uint64]], NDArray[np.uint64]] = getattr(mix, "py_func", cast(Any, mix))
 """`mix` of each value of an array, by numpy."""
 
@@ -54,18 +61,53 @@ class Texts:
 
 def pieces(column: pa.ChunkedArray | pa.LargeStringArray, most: int = 4096) -> Iterator[Texts]:
     """A large_string column in pieces of at most `most` texts, in order."""
+    for piece in slices(column, most):
+        yield Texts.of(piece)
+
+
+def slices(column: pa.ChunkedArray | pa.LargeStringArray, most: int = 4096) -> Iterator[pa.LargeStringArray]:
+    """The pieces as Arrow has them."""
     for chunk in getattr(column, "chunks", [column]):
         for start in range(0, len(chunk), most):
-            yield Texts.of(chunk.slice(start, most))
+            yield chunk.slice(start, most)
 
 
-def shingle_hashes(texts: Texts, rows: NDArray[np.int64], ngram: int) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+def folded(texts: pa.LargeStringArray, fold: Fold) -> Texts:
+    """Where `fold` names a unit, texts that are not ASCII in small letters, and for words with a blank for what is in none.
+
+    So words are `\\w+` runs of all scripts. Beyond the first 65,536 code points only emoji and the like are changed, which part words.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    foreign = pc.invert(pc.fill_null(pc.string_is_ascii(texts), True)) if fold else None
+    chosen = Texts.of(texts.filter(foreign)) if fold else None
+    if not chosen:
+        return Texts.of(texts)
+    places = np.empty(len(chosen) + 1, np.int64)
+    out = np.empty(2 * int(chosen.sizes.sum()) + 4, np.uint8)  # a small letter may take more bytes than its capital
+    fold_rows(chosen.data, chosen.offsets, _small_letters(), fold == "word", out, places)
+    changed = pa.LargeStringArray.from_buffers(len(chosen), pa.py_buffer(places), pa.py_buffer(out))
+    return Texts.of(pc.replace_with_mask(texts, foreign, changed))
+
+
+@functools.cache
+def _small_letters() -> NDArray[np.int32]:
+    """Of each code point below 65,536 its small letter where that is one code point; negative where it is in no word."""
+    signs = [chr(point) for point in range(1 << 16)]
+    small = [ord(sign.lower()) if len(sign.lower()) == 1 else ord(sign) for sign in signs]
+    inside = [sign.isalnum() or sign == "_" for sign in signs]
+    return np.where(inside, small, np.negative(small)).astype(np.int32)
+
+
+def shingle_hashes(texts: Texts, rows: NDArray[np.int64], ngram: int, unit: Unit = "word") -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
     """The shingles of the chosen texts one after the other, repeated ones too, and how many each text has."""
-    sizes = texts.sizes[rows]
-    words, shingles = words_room(sizes), np.empty(int(sizes.sum()) // 2 + 2 * len(rows) + 1, np.uint64)
+    sizes, characters = texts.sizes[rows], unit == "character"
+    room = int(sizes.sum()) // (1 if characters else 2) + 2 * len(rows) + 1
+    words, shingles = words_room(sizes, unit), np.empty(room, np.uint64)
     counts = np.empty(len(rows), np.int64)
     with wrapping():
-        total = shingle_rows(texts.data, texts.offsets, rows, ngram, lead_factor(ngram), words, shingles, counts)
+        total = shingle_rows(texts.data, texts.offsets, rows, characters, ngram, lead_factor(ngram), words, shingles, counts)
     return shingles[:total], counts
 
 
@@ -77,9 +119,9 @@ def exact_hashes(texts: Texts) -> NDArray[np.uint64]:
     return hashes
 
 
-def words_room(sizes: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """Space for the words of the longest text: every second byte may begin one."""
-    return np.empty(int(sizes.max(initial=0)) // 2 + 2, np.uint64)
+def words_room(sizes: NDArray[np.int64], unit: Unit = "word") -> NDArray[np.uint64]:
+    """Space for the words of the longest text: every second byte may begin one; or for its characters, one a byte."""
+    return np.empty(int(sizes.max(initial=0)) // (1 if unit == "character" else 2) + 2, np.uint64)
 
 
 def lead_factor(ngram: int) -> np.uint64:

@@ -1,5 +1,5 @@
-"""The compiled loops of deduplication: hash words and shingles, sign, compare, choose leaders. What they compute is said in
-hash.py, signature.py and cluster.py; they are in one file because numba's cache on disk notices changes of one file only.
+"""The compiled loops of deduplication that read bytes: hash words, characters and shingles, sign. What they compute is said in
+hash.py and signature.py; they are in one file because numba's cache on disk notices changes of one file only.
 """
 
 from __future__ import annotations
@@ -63,6 +63,33 @@ def words_of(data: NDArray[np.uint8], start: int, end: int, words: NDArray[np.ui
 
 
 @compiled
+def letters_of(data: NDArray[np.uint8], start: int, end: int, words: NDArray[np.uint64]) -> int:
+    """Write the hash of each character of data[start:end] into `words`, white space folded; their number."""
+    count = 0
+    letter = _ZERO
+    blank = False
+    for place in range(start, end):
+        byte = data[place]
+        if SPACE[byte]:
+            blank = count > 0
+            continue
+        if (byte & 0xC0) == 0x80 and count > 0 and not blank:  # goes on with the code point
+            letter = letter * WORD_FACTOR + LOWER[byte]
+            words[count - 1] = letter
+            continue
+        if blank:
+            words[count] = _BLANK
+            count += 1
+            blank = False
+        letter = LOWER[byte]
+        words[count] = letter
+        count += 1
+    for index in range(count):
+        words[index] = mix(words[index])
+    return count
+
+
+@compiled
 def shingles_of(words: NDArray[np.uint64], count: int, ngram: int, lead: np.uint64, shingles: NDArray[np.uint64]) -> int:
     """Write the hash of each word n-gram into `shingles`, repeated ones too; their number. `lead` is SHINGLE_FACTOR^ngram."""
     if count == 0:
@@ -79,13 +106,16 @@ def shingles_of(words: NDArray[np.uint64], count: int, ngram: int, lead: np.uint
 
 @compiled
 def shingle_rows(
-    data: NDArray[np.uint8], offsets: NDArray[np.int64], rows: NDArray[np.int64], ngram: int, lead: np.uint64,
+    data: NDArray[np.uint8], offsets: NDArray[np.int64], rows: NDArray[np.int64], characters: bool, ngram: int, lead: np.uint64,
     words: NDArray[np.uint64], shingles: NDArray[np.uint64], counts: NDArray[np.int64],
 ) -> int:  # fmt: skip
     total = 0
     for index in range(len(rows)):
         row = rows[index]
-        count = words_of(data, offsets[row], offsets[row + 1], words)
+        if characters:
+            count = letters_of(data, offsets[row], offsets[row + 1], words)
+        else:
+            count = words_of(data, offsets[row], offsets[row + 1], words)
         counts[index] = shingles_of(words, count, ngram, lead, shingles[total:])
         total += counts[index]
     return total
@@ -148,12 +178,15 @@ def sign(shingles: NDArray[np.uint64], count: int, slots: NDArray[np.uint64], re
 
 @compiled
 def signature_rows(
-    data: NDArray[np.uint8], offsets: NDArray[np.int64], ngram: int, lead: np.uint64,
+    data: NDArray[np.uint8], offsets: NDArray[np.int64], characters: bool, ngram: int, lead: np.uint64,
     words: NDArray[np.uint64], shingles: NDArray[np.uint64], slots: NDArray[np.uint64], reached: NDArray[np.int32],
     signatures: NDArray[np.uint32], counts: NDArray[np.int64],
 ) -> None:  # fmt: skip
     for row in range(len(offsets) - 1):
-        count = words_of(data, offsets[row], offsets[row + 1], words)
+        if characters:
+            count = letters_of(data, offsets[row], offsets[row + 1], words)
+        else:
+            count = words_of(data, offsets[row], offsets[row + 1], words)
         counts[row] = shingles_of(words, count, ngram, lead, shingles)
         if counts[row]:
             sign(shingles, counts[row], slots, reached)
@@ -162,76 +195,46 @@ def signature_rows(
 
 
 @compiled
-def jaccard(hashes: NDArray[np.uint64], a: int, a_end: int, b: int, b_end: int, threshold: float) -> float:
-    """Shared ones over all of two rising sets; -1 as soon as it must be below the threshold."""
-    sizes = (a_end - a) + (b_end - b)
-    needed = int(np.ceil(threshold / (1.0 + threshold) * sizes - 1e-6))
-    most = min(a_end - a, b_end - b)  # that can still be shared
-    shared = 0
-    while a < a_end and b < b_end:
-        if most < needed:
-            return -1.0
-        left, right = hashes[a], hashes[b]
-        shared += left == right
-        a += left <= right
-        b += right <= left
-        most = shared + min(a_end - a, b_end - b)
-    return shared / (sizes - shared)
-
-
-@compiled
-def leaders(
-    order: NDArray[np.int64],
-    groups: NDArray[np.int32],
-    hashes: NDArray[np.uint64],
-    starts: NDArray[np.int64],
-    threshold: float,
-    verify: bool,
-    most: int,
-) -> tuple[NDArray[np.int64], NDArray[np.float64], int]:
-    """Each text's leader (itself when it stays) and its similarity to it; how many texts met more than `most` candidates."""
-    count, bands = groups.shape
-    leader, score = np.arange(count), np.ones(count)
-    head = np.full(groups.max() + 1, -1, np.int64)  # the latest entry of each group's list of kept texts
-    length = np.zeros(groups.max() + 1, np.int64)
-    member, below = np.empty(count * bands, np.int64), np.empty(count * bands, np.int64)
-    entries, crowded = 0, 0
-    compared = np.full(count, -1, np.int64)
-    own = np.empty(bands, np.int64)  # the text's groups, the one with the fewest kept texts first: it says the most
-    least = threshold if verify else 0.0
-    for text in order:
-        mine = 0
-        for band in range(bands):
-            group = groups[text, band]
-            if group >= 0:
-                place = mine
-                while place > 0 and length[own[place - 1]] > length[group]:
-                    own[place] = own[place - 1]
-                    place -= 1
-                own[place] = group
-                mine += 1
-        best, who, left = -1.0, -1, most
-        for place in range(mine):
-            entry = head[own[place]]
-            while entry >= 0 and left >= 0:
-                other = member[entry]
-                if compared[other] != text:
-                    left -= 1
-                    if left < 0:
-                        break
-                    compared[other] = text
-                    similar = jaccard(hashes, starts[text], starts[text + 1], starts[other], starts[other + 1], least)
-                    if similar > best or (similar == best and other < who):
-                        best, who = similar, other
-                entry = below[entry]
-        crowded += left < 0
-        if who >= 0 and best >= least:
-            leader[text], score[text] = who, best
-            continue
-        for place in range(mine):
-            group = own[place]
-            member[entries], below[entries] = text, head[group]
-            head[group] = entries
-            length[group] += 1
-            entries += 1
-    return leader, score, crowded
+def fold_rows(
+    data: NDArray[np.uint8], offsets: NDArray[np.int64], small: NDArray[np.int32], words: bool, out: NDArray[np.uint8],
+    out_offsets: NDArray[np.int64],
+) -> None:  # fmt: skip
+    """Write each text with its code points as `small` says, below 0 for one that is in no word; those beyond it stay but emoji."""
+    place = 0
+    out_offsets[0] = 0
+    for row in range(len(offsets) - 1):
+        at, end = offsets[row], offsets[row + 1]
+        while at < end:
+            if data[at] < 0x80:  # left to what reads words
+                out[place] = data[at]
+                place += 1
+                at += 1
+                continue
+            lead = np.int64(data[at])
+            size = 1 if lead < 0xC0 else 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
+            size = min(size, end - at)  # a code point that was cut stays what it is
+            point = lead if size == 1 else lead & (0x7F >> size)
+            for step in range(1, size):
+                point = point << 6 | (np.int64(data[at + step]) & 0x3F)
+            if size < 4:
+                folded = np.int64(small[point])
+                point, inside = abs(folded), folded > 0
+            else:
+                inside = point < 0x1F000 or point >= 0x20000
+            if words and not inside:
+                point = 32
+            if point < 0x80:
+                out[place] = point
+                place += 1
+            elif point < 0x800:
+                out[place], out[place + 1] = 0xC0 | point >> 6, 0x80 | point & 0x3F
+                place += 2
+            elif point < 0x10000:
+                out[place], out[place + 1], out[place + 2] = 0xE0 | point >> 12, 0x80 | point >> 6 & 0x3F, 0x80 | point & 0x3F
+                place += 3
+            else:
+                for step in range(4):
+                    out[place + step] = data[at + step]
+                place += 4
+            at += size
+        out_offsets[row + 1] = place

@@ -50,25 +50,31 @@ def choose_bands(threshold: float, values: int, verify: bool) -> Bands:
 
 
 class Near(Component):
-    """Near-duplicates: word n-grams, MinHash signatures, candidates by equal bands, verified by exact Jaccard similarity.
+    """Near-duplicates: n-grams of words or characters, MinHash signatures, candidates by equal bands, verified by exact Jaccard similarity.
 
-    The similarity of two texts is that of their sets of word n-grams (`\\w+` runs, lower-cased): shared ones over all. A text of fewer
-    words than `ngram` has one n-gram, all its words, and so equals only a text of the same words; one without words never
-    is a near-duplicate.
+    The similarity of two texts is that of their sets of n-grams (of `\\w+` runs, lower-cased, or of characters): shared ones over all.
+    A text of fewer words than `ngram` has one n-gram, all its words, and so equals only a text of the same words; one without
+    words never is a near-duplicate.
     """
 
+    fold: Literal["unicode", "ascii"] = "unicode"
+    """Whose capital letters and punctuation count as such: those of all scripts, or of ASCII only (then any other byte is a letter)."""
     threshold: float = Field(default=0.8, gt=0.0, le=1.0)
     """From this Jaccard similarity on, a document is a duplicate of the one that is kept."""
+    unit: Literal["word", "character"] = "word"
+    """What n-grams are made of. Characters suit short texts and scripts that put no blanks between words; `ngram: 13` or so then."""
     ngram: int = Field(default=5, ge=1, le=64)
-    """Words in an n-gram. Fewer find shuffled and edited texts, and more false candidates."""
+    """Words (or characters) in an n-gram. Fewer find shuffled and edited texts, and more false candidates."""
     values: int = Field(default=128, ge=8, le=1024)
     """Values in a signature: more are slower and find a higher share of the pairs just at the threshold."""
     bands: int | None = Field(default=None, ge=1)
     """Bands of the signature, chosen for the threshold when left out; needs `rows`."""
     rows: int | None = Field(default=None, ge=1)
     """Values in a band, chosen for the threshold when left out; needs `bands`."""
-    keep: Literal["first", "longest"] = "first"
-    """Which document of a cluster stays: the first in the corpus, or the longest (of equally long ones the first)."""
+    keep: Literal["first", "longest", "best_score"] = "first"
+    """Which document of a cluster stays: the first in the corpus, the longest, or the one with the best `score`; of equals the first."""
+    score: str | None = None
+    """For `keep: best_score`: a score that the clean stage before gave, such as `gopher.words`, or a number in each document's `meta`."""
     verify: bool = True
     """Compare candidates exactly; without it, two documents with one equal band are duplicates, however similar."""
 
@@ -76,6 +82,8 @@ class Near(Component):
     def _bands_fit(self) -> Near:
         if (self.bands is None) != (self.rows is None):
             raise PydanticCustomError("bands", "bands and rows go together: give both, or none to have them chosen")
+        if (self.keep == "best_score") != (self.score is not None):
+            raise PydanticCustomError("score", "`keep: best_score` and `score` go together: the score says which document is best")
         if self.bands and self.rows and self.bands * self.rows > self.values:
             raise PydanticCustomError(
                 "bands",
@@ -84,8 +92,18 @@ class Near(Component):
             )
         return self
 
+    def folding(self) -> Literal["word", "character"] | None:
+        """For which unit texts that are not ASCII are folded before they are hashed."""
+        return self.unit if self.fold == "unicode" else None
+
     def banding(self) -> Bands:
         """The bands given, or those chosen for the threshold."""
         if self.bands and self.rows:
             return Bands(self.bands, self.rows)
         return choose_bands(self.threshold, self.values, self.verify)
+
+    def said(self) -> str:
+        """The S-curve in a line."""
+        bands = self.banding()
+        found = ", ".join(f"{100 * bands.chance(jaccard):.1f}% at Jaccard {jaccard}" for jaccard in (0.5, 0.7, 0.8, 0.9))
+        return f"{bands.count} bands of {bands.rows} values compare of all pairs {found}"

@@ -13,17 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ropewalk.data.dedup.compiled import wrapping
-from ropewalk.data.dedup.hash import Texts, lead_factor, mix_all, words_room
+from ropewalk.data.dedup.hash import Texts, Unit, lead_factor, mix_all, words_room
 from ropewalk.data.dedup.kernels import SHINGLE_FACTOR, signature_rows
 
 
-def signatures(texts: Texts, ngram: int, values: int) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+def signatures(texts: Texts, ngram: int, values: int, unit: Unit = "word") -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
     """(texts, values) signatures and each text's number of shingles; a text without shingles has no signature (zeros)."""
     found, counts = np.zeros((len(texts), values), np.uint32), np.empty(len(texts), np.int64)
-    words = words_room(texts.sizes)
+    words = words_room(texts.sizes, unit)
     with wrapping():
         signature_rows(
-            texts.data, texts.offsets, ngram, lead_factor(ngram),
+            texts.data, texts.offsets, unit == "character", ngram, lead_factor(ngram),
             words, np.empty_like(words), np.empty(values, np.uint64), np.empty(values, np.int32), found, counts,
         )  # fmt: skip
     return found, counts

@@ -1,19 +1,31 @@
-"""A sketch: what deduplication needs to know of each text before it compares any, a few hundred bytes a text."""
+"""A sketch: what deduplication needs to know of each text before it compares any, a few hundred bytes a text.
+
+The keys of each band lie sorted, beside the number of the text that each belongs to: so a key range of a band is one slice, and
+sketches of many parts are merged without reading more than that.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ropewalk.data.dedup.near import Bands
-
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from ropewalk.data.dedup.near import Near
+
+
+class Sketched(Protocol):
+    """The arrays of a Sketch by name, from memory or from a file."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, name: str) -> NDArray[Any]: ...
 
 
 @dataclass(frozen=True)
@@ -24,48 +36,96 @@ class Sketch:
     """(texts, 2): equal for texts that are equal but for ASCII case and white space."""
     sizes: NDArray[np.int64]
     """Bytes of the text."""
-    shingles: NDArray[np.int64]
-    """How many word n-grams, repeated ones too; 0 for a text without words."""
+    worded: NDArray[np.bool_]
+    """Whether the text has any word (or character): one without is no near-duplicate of any."""
     keys: NDArray[np.uint64]
-    """(texts, bands): texts with an equal key in one column are candidates; no columns without near-duplicates."""
+    """(bands, texts): each band's keys, rising; texts with an equal one are candidates. No rows without near-duplicates."""
+    order: NDArray[np.uint32]
+    """(bands, texts): whose key it is."""
 
     def __len__(self) -> int:
         return len(self.sizes)
 
+    def read(self, name: str) -> NDArray[Any]:
+        found: NDArray[Any] = getattr(self, name)
+        return found
+
     def save(self, folder: Path, name: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        for field in fields(self):
-            np.save(folder / f"{name}.{field.name}.npy", getattr(self, field.name), allow_pickle=False)
-
-    @classmethod
-    def load(cls, folder: Path, name: str) -> Sketch:
-        return cls(**{field.name: np.load(folder / f"{name}.{field.name}.npy", allow_pickle=False) for field in fields(cls)})
-
-    @classmethod
-    def join(cls, parts: Iterable[Sketch]) -> Sketch:
-        """One sketch of all texts, in order; needs at least one part."""
-        parts = list(parts)
-        return cls(**{field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)})
+        for each in fields(self):
+            np.save(folder / f"{name}.{each.name}.npy", getattr(self, each.name), allow_pickle=False)
 
 
-def sketch(column: pa.ChunkedArray | pa.LargeStringArray, ngram: int, values: int, bands: Bands | None) -> Sketch:
-    """Sketch a large_string column; `bands` is None when only exact copies are looked for."""
+@dataclass(frozen=True)
+class SketchFiles:
+    """A saved sketch; an array is mapped while it is used and no longer, so the system takes its pages back."""
+
+    folder: Path
+    name: str
+    size: int
+
+    def __len__(self) -> int:
+        return self.size
+
+    def read(self, name: str) -> NDArray[Any]:
+        place = self.folder / f"{self.name}.{name}.npy"
+        return np.asarray(np.load(place, mmap_mode="r" if self.size else None, allow_pickle=False))
+
+
+def sketch(column: pa.ChunkedArray | pa.LargeStringArray, near: Near | None, device: str = "cpu") -> Sketch:
+    """Sketch a large_string column; `near` is None when only exact copies are looked for."""
     from ropewalk.data.dedup.hash import exact_hashes, pieces
+
+    exact, sizes, worded, keys = [np.empty((0, 2), np.uint64)], [np.empty(0, np.int64)], [np.empty(0, bool)], []
+    signed = _signed(column, near, device) if near else None
+    for texts in pieces(column):
+        exact.append(exact_hashes(texts))
+        sizes.append(texts.sizes)
+        if signed:
+            found, has = next(signed)
+            keys.append(found)
+            worded.append(has)
+        else:
+            worded.append(np.zeros(len(texts), bool))
+    bands = near.banding().count if near else 0
+    ordered, order = _sorted(np.concatenate([np.empty((0, bands), np.uint64), *keys]))
+    return Sketch(np.concatenate(exact), np.concatenate(sizes), np.concatenate(worded), ordered, order)
+
+
+def _signed(
+    column: pa.ChunkedArray | pa.LargeStringArray, near: Near, device: str
+) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.bool_]]]:
+    """The band keys of each piece, and which texts have any shingle."""
+    from ropewalk.data.dedup.hash import folded, slices
     from ropewalk.data.dedup.signature import band_keys, signatures
 
-    columns = bands.count if bands else 0
-    nothing = np.empty(0, np.int64)
-    parts = [Sketch(np.empty((0, 2), np.uint64), nothing, nothing, np.empty((0, columns), np.uint64))]
-    for texts in pieces(column):
-        shingles = np.zeros(len(texts), np.int64)
-        keys = np.empty((len(texts), columns), np.uint64)
-        if bands:
-            signed, shingles = signatures(texts, ngram, values)
-            keys = band_keys(signed, bands.count, bands.rows)
-        parts.append(Sketch(exact_hashes(texts), texts.sizes, shingles, keys))
-    return Sketch.join(parts)
+    bands = near.banding()
+    for piece in slices(column):
+        texts = folded(piece, near.folding())
+        if device == "cpu":
+            signed, counts = signatures(texts, near.ngram, near.values, near.unit)
+        else:
+            from ropewalk.data.dedup.signature_torch import torch_signatures
+
+            signed, counts = torch_signatures(texts, near.ngram, near.values, near.unit, device.removeprefix("torch:"))
+        yield band_keys(signed, bands.count, bands.rows), counts > 0
 
 
-def bytes_per_document(bands: Bands | None) -> int:
-    """Memory of the exchange for each document: the sketch, its groups, and the index of kept ones."""
-    return 16 + 8 + 8 + 24 + (bands.count * (8 + 4 + 16) if bands else 0)
+def _sorted(keys: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.uint32]]:
+    ordered = np.empty(keys.shape[::-1], np.uint64)
+    order = np.empty(keys.shape[::-1], np.uint32)
+    for band, column in enumerate(keys.T):
+        order[band] = np.argsort(column)
+        ordered[band] = column[order[band]]
+    return ordered, order
+
+
+def save_sets(sets: Iterable[tuple[NDArray[np.uint64], NDArray[np.int64]]], folder: Path, name: str) -> None:
+    """Shingle sets one after the other, and where each begins."""
+    sizes = [np.zeros(1, np.int64)]
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"{name}.sets").open("wb") as file:
+        for hashes, counts in sets:
+            file.write(hashes.data)
+            sizes.append(counts)
+    np.save(folder / f"{name}.starts.npy", np.cumsum(np.concatenate(sizes)), allow_pickle=False)

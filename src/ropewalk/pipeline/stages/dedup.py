@@ -4,32 +4,34 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from ropewalk.core.artifact import Artifact
+from ropewalk.core.component import RUNTIME
 from ropewalk.core.errors import DataError
-from ropewalk.core.ledger import Entry, Ledger, add_counts, tally
+from ropewalk.core.ledger import add_counts
 from ropewalk.core.reference import Ref
-from ropewalk.core.shards import Outcome, Shard
-from ropewalk.core.units import show_bytes
-from ropewalk.data.corpus import Corpus, read_documents, write_documents
-from ropewalk.data.dedup.near import Bands, Near
-from ropewalk.data.dedup.sketch import Sketch, bytes_per_document, sketch
+from ropewalk.core.shards import Shard
+from ropewalk.core.units import show_bytes, show_seconds
+from ropewalk.data.corpus import Corpus
+from ropewalk.data.dedup.engine import pick_engine
+from ropewalk.data.dedup.index import Index, rules
+from ropewalk.data.dedup.near import Near
+from ropewalk.data.dedup.shards import EXAMPLES, Removals, SketchShard, WriteShard, read_texts, scores_of
 from ropewalk.pipeline.stage import Context, Facts, Stage
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from ropewalk.data.dedup.cluster import Decisions, Part
 
-    from ropewalk.data.dedup.cluster import Decisions
-
-EXACT, NEAR = "exact_duplicate", "near_duplicate"
-EXAMPLES, EXAMPLE_CHARACTERS = 5, 200
+BYTES_PER_SECOND = 20e6
+"""What one core does, from stored documents to stored documents (docs/benchmarks)."""
 
 
 class Dedup(Stage, type="dedup"):
@@ -38,146 +40,155 @@ class Dedup(Stage, type="dedup"):
     makes = Corpus
     input: Ref[Corpus]
     """The corpus to deduplicate."""
+    against: Ref[Corpus | Index] | None = None
+    """Another corpus, or an index of one: what repeats one of its documents goes too. It is read only."""
     exact: bool = True
     """Remove texts that are equal to an earlier one but for ASCII case and white space."""
     near: Near | None = Near()
     """What a near-duplicate is; `null` removes exact copies only."""
+    warn_above: float = Field(default=0.05, gt=0.0, le=1.0)
+    """Warn when one cluster swallows more than this share of a source, and show the pair in it that is least alike."""
+    sample: int = Field(default=200, ge=0)
+    """Documents that are compared with all others afterwards, to measure recall and precision; 0 measures nothing."""
+    device: Annotated[Literal["auto", "cpu", "cuda"], RUNTIME] = "auto"
+    """Where signatures are computed; the bits, and so what stays, are the same everywhere."""
 
     def problems(self, upstream: Mapping[str, Stage | Artifact]) -> list[tuple[str, str]]:
         return [] if self.exact or self.near else [("exact", "with `exact: false` and `near: null` nothing is removed")]
 
+    def expects(self, documents: int | None = None, text_bytes: int | None = None) -> list[str]:
+        """For the plan, a line each: the S-curve, memory, and time where the sizes are known."""
+        from ropewalk.data.dedup.cluster import bytes_per_document
+
+        each = bytes_per_document()
+        lines = [self.near.said()] if self.near else []
+        total = f", {show_bytes(each * documents)} in all" if documents is not None else ""
+        lines.append(f"memory: {each} bytes a document{total}, beside one key range and the shards that are open")
+        return lines + ([f"about {show_seconds(text_bytes / BYTES_PER_SECOND)} of one core"] if text_bytes is not None else [])
+
     def make(self, context: Context) -> Facts:
         shards = context.open(self.input).shards()
-        bands = self.near.banding() if self.near else None
-        if self.near and bands:
-            found = ", ".join(f"{100 * bands.chance(jaccard):.1f}% at Jaccard {jaccard}" for jaccard in (0.5, 0.7, 0.8, 0.9))
-            context.log.info("%s: %d bands of %d values compare of all pairs %s", context.name, bands.count, bands.rows, found)
-        sketches = self.sketched(context, shards, bands)
-        starts = np.cumsum([0, *(len(part) for part in sketches)])
-        if not starts[-1]:
+        for line in self.expects():
+            context.log.info("%s: %s", context.name, line)
+        given, own, places = self.sketched(context, shards)
+        starts = np.cumsum([0, *(len(part.sketch) for part in given + own)])
+        first, count = int(starts[len(given)]), int(starts[-1])
+        if count == first:
             raise DataError(f"{self.input.target}: no documents to deduplicate")
-        memory = show_bytes(int(starts[-1]) * bytes_per_document(bands))
-        context.log.debug("%s: comparing %d documents takes %s and the shingles of candidates", context.name, starts[-1], memory)
-        decisions = self.decided(context, shards, Sketch.join(sketches))
-        named = [
-            Shard(shard.name, Removals(shard.content, decisions.kept[start:end], entries), shard.size_bytes)
-            for shard, (start, end), entries in zip(shards, pairwise(starts), _entries(shards, starts, decisions), strict=True)
-        ]
+        decisions = self.decided(context, given + own, first, self.scores(shards, starts[len(given) :] - first, first))
+        folder = context.work / "clusters"
+        folder.mkdir(parents=True, exist_ok=True)
+        from ropewalk.data.dedup.outcome import largest_clusters, swallowed, write_clustered
+
+        write_clustered(decisions, places, starts, folder, len(given))
+        named = [Shard(shard.name, Removals(shard.content, folder / f"{shard.name}.parquet"), shard.size_bytes) for shard in shards]
         receipts = context.map(WriteShard(self.tag), named)
         counts = add_counts(receipt.counts for receipt in receipts)
+        if not counts["kept"]:
+            raise DataError(
+                f"{context.name}: all {counts['records_in']:,} documents repeat one of {self.against and self.against.target}",
+                remedy="nothing is new in this corpus; leave it out, or look at what `against` holds",
+            )
         if decisions.crowded:
             context.log.warning("%s: %d documents share a template with too many others to compare all", context.name, decisions.crowded)
-        metrics = {**_clusters(decisions), "examples": _examples(receipt.metrics for receipt in receipts)}
-        if bands:
-            metrics |= {"bands": bands.count, "rows": bands.rows, "s_curve": bands.curve()}
+        warnings = swallowed(decisions, [shard.content for shard in shards], starts[len(given) :], folder, self.warn_above)
+        for warning in warnings:
+            context.log.warning("%s: %s", context.name, warning)
+        metrics: dict[str, Any] = {**_clusters(decisions), "examples": _examples(receipt.metrics for receipt in receipts)}
+        metrics["largest"] = largest_clusters(decisions, places, starts)
+        metrics["warnings"] = warnings
+        if self.near:
+            bands = self.near.banding()
+            metrics |= {"rules": rules(self.near), "bands": bands.count, "rows": bands.rows, "s_curve": bands.curve()}
+            metrics |= self.measured(decisions, shards, first)
+        shutil.rmtree(folder, ignore_errors=True)
         return Facts(counts, metrics)
 
-    def sketched(self, context: Context, shards: list[Shard], bands: Bands | None) -> list[Sketch]:
-        """Each shard's sketch; the files travel as files of the shard map and are gone from `out` afterwards."""
-        import pyarrow as pa
+    def sketched(self, context: Context, shards: list[Shard]) -> tuple[list[Part], list[Part], list[Path]]:
+        """The given parts, the own ones, and where the ids of each are; sketches stay with the unfinished work until the end."""
+        other = context.open(self.against) if self.against else None
+        given: list[Part] = []
+        places: list[Path] = []
+        if isinstance(other, Index):
+            other.check(self.near)
+            given = [part.part() for part in other.parts()]
+            places = [part.ids() for part in other.parts()]
+        elif isinstance(other, Corpus):
+            given = _sketch(context, "against", other.shards(), self.near, self.device)
+            places = [shard.content for shard in other.shards()]
+        own = _sketch(context, "sketch", shards, self.near, self.device)
+        return given, own, places + [shard.content for shard in shards]
 
-        rules = self.near or Near()
-        sketch(pa.array(["compiled once"], pa.large_string()), rules.ngram, rules.values, bands)  # here, not in every worker
-        named = [Shard(f"sketch-{shard.name}", shard.content, shard.size_bytes) for shard in shards]
-        context.map(SketchShard(rules.ngram, rules.values, bands), named)
-        folder = context.out / "sketches"
-        sketches = [Sketch.load(folder, shard.name) for shard in named]
-        shutil.rmtree(folder, ignore_errors=True)
-        return sketches
+    def scores(self, shards: list[Shard], starts: NDArray[np.int64], given: int) -> NDArray[np.float64] | None:
+        """What `keep: best_score` goes by, behind zeros for the given documents."""
+        if self.near is None or self.near.score is None:
+            return None
+        found = [np.zeros(given)]
+        for shard, (start, end) in zip(shards, pairwise(starts.tolist()), strict=True):
+            values = scores_of(shard.content, self.near.score)
+            if values is None or len(values) != end - start:
+                raise DataError(
+                    f"near.score: {self.input.target} has no score {self.near.score!r} for its documents (shard {shard.name})",
+                    remedy="name a score of the clean stage just before, or a number in every document's meta",
+                )
+            found.append(values)
+        return np.concatenate(found)
 
-    def decided(self, context: Context, shards: list[Shard], whole: Sketch) -> Decisions:
-        """What becomes of each document of the corpus."""
+    def decided(self, context: Context, parts: list[Part], given: int, scores: NDArray[np.float64] | None) -> Decisions:
+        """What becomes of each document of the corpus; groups and shingle sets go through files of the unfinished work."""
         from ropewalk.data.dedup.cluster import decide
-        from ropewalk.data.dedup.shingles import Shingles, collect_shingles
 
-        rules = self.near or Near()
+        folder = context.work / "exchange"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        try:
+            return decide(parts, self.near, exact=self.exact, given=given, scores=scores, folder=folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
-        def shingles_of(documents: NDArray[np.int64]) -> Shingles:
-            with context.progress(f"{context.name}: candidates", len(whole), "documents") as bar:
+    def measured(self, decisions: Decisions, shards: list[Shard], given: int) -> dict[str, Any]:
+        """Recall and precision on a sample, where all its pairs at the threshold are known."""
+        from ropewalk.data.dedup.sampled import measure
 
-                def columns() -> Iterator[pa.ChunkedArray]:
-                    for shard in shards:
-                        column = _texts(shard.content)
-                        yield column
-                        bar.advance(len(column))
-
-                return collect_shingles(columns(), documents, rules.ngram, context.work / "shingles")
-
-        return decide(whole, shingles_of, exact=self.exact, threshold=rules.threshold, keep=rules.keep, verify=rules.verify)
-
-
-@dataclass(frozen=True)
-class SketchShard:
-    """Writes a shard's sketch to `sketches/NAME.*.npy`."""
-
-    ngram: int
-    values: int
-    bands: Bands | None
-
-    def __call__(self, shard: Shard, folder: Path) -> Outcome:
-        found = sketch(_texts(shard.content), self.ngram, self.values, self.bands)
-        found.save(folder / "sketches", shard.name)
-        return Outcome({"records_in": len(found)})
+        if not self.sample or self.near is None:
+            return {}
+        columns = [partial(read_texts, shard.content) for shard in shards]
+        return {"measured": measure(decisions, columns, given, self.near, self.sample)}
 
 
-@dataclass(frozen=True)
-class Removals:
-    """A shard's file, which of its documents stay, and the ledger's entries for the others in their order."""
-
-    path: Path
-    kept: NDArray[np.bool_]
-    entries: tuple[Entry, ...]
-
-
-@dataclass(frozen=True)
-class WriteShard:
-    """Writes a shard's documents that stay, and its ledger."""
-
-    stage: str
-
-    def __call__(self, shard: Shard, folder: Path) -> Outcome:
-        import pyarrow as pa
-
-        removals: Removals = shard.content
-        table = read_documents(removals.path)
-        write_documents(table.filter(pa.array(removals.kept)), folder / "documents" / f"{shard.name}.parquet")
-        ledger = Ledger(self.stage, list(removals.entries))
-        ledger.write(folder / "ledger" / f"{shard.name}.parquet")
-        counts = tally(len(removals.kept), int(removals.kept.sum()), ledger.reasons())
-        examples = []
-        for reason in ledger.reasons():
-            rows = zip(np.flatnonzero(~removals.kept).tolist(), removals.entries, strict=True)
-            chosen = sorted(((row, entry) for row, entry in rows if entry.reason == reason), key=lambda pair: pair[1].score or 0.0)
-            for row, entry in chosen[:EXAMPLES]:
-                text = table["text"][row].as_py()[:EXAMPLE_CHARACTERS]
-                examples.append({"reason": reason, "id": entry.id, "score": entry.score, "witness": entry.witness, "text": text})
-        return Outcome(counts, {"examples": examples})
-
-
-def _texts(path: Path) -> pa.ChunkedArray:
+def _sketch(context: Context, prefix: str, shards: list[Shard], near: Near | None, device: str) -> list[Part]:
+    """Each shard's sketch, as a part."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    return pq.read_table(path, columns=["text"], memory_map=True)["text"].cast(pa.large_string())
+    from ropewalk.data.dedup.cluster import Part
+    from ropewalk.data.dedup.shingles import TextSets
+    from ropewalk.data.dedup.sketch import SketchFiles, sketch
 
-
-def _entries(shards: list[Shard], starts: NDArray[np.int64], decisions: Decisions) -> Iterator[tuple[Entry, ...]]:
-    """For each shard, a ledger entry for each document that goes."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    ids = pa.chunked_array([chunk for shard in shards for chunk in pq.read_table(shard.content, columns=["id"])["id"].chunks], pa.string())
-    for start, end in pairwise(starts):
-        gone = start + np.flatnonzero(~decisions.kept[start:end])
-        names, witnesses = ids.take(pa.array(gone)).to_pylist(), ids.take(pa.array(decisions.keeper[gone])).to_pylist()
-        reasons = np.where(decisions.exact[gone], EXACT, NEAR).tolist()
-        scores = decisions.jaccard[gone].tolist()
-        yield tuple(Entry(*facts) for facts in zip(names, reasons, scores, witnesses, strict=True))
+    engine, why = pick_engine(device)
+    if why:
+        context.log.warning("%s: signatures are computed on the CPU: %s", context.name, why)
+    sketch(pa.array(["compiled once"], pa.large_string()), near)  # here, not in every worker
+    named = [Shard(f"{prefix}-{shard.name}", shard.content, shard.size_bytes) for shard in shards]
+    receipts = context.map(SketchShard(near, engine), named)
+    shutil.rmtree(context.out / "sketches", ignore_errors=True)
+    parts = []
+    for shard, receipt in zip(named, receipts, strict=True):
+        folder = context.work / "shards" / shard.name / "sketches"
+        texts = TextSets(partial(read_texts, shard.content), near or Near())
+        parts.append(Part(SketchFiles(folder, shard.name, receipt.counts["records_in"]), texts))
+    return parts
 
 
 def _clusters(decisions: Decisions) -> dict[str, int]:
     sizes = np.bincount(decisions.keeper)
-    return {"clusters": int((sizes > 1).sum()), "largest_cluster": int(sizes.max()), "crowded": decisions.crowded}
+    groups = np.bincount(decisions.component)
+    return {
+        "clusters": int((sizes > 1).sum()),
+        "largest_cluster": int(sizes.max()),
+        "components": int((groups > 1).sum()),
+        "largest_component": int(groups.max()),
+        "crowded": decisions.crowded,
+    }
 
 
 def _examples(parts: Iterator[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
