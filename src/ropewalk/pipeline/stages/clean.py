@@ -41,7 +41,8 @@ class Clean(Stage, type="clean"):
     def make(self, context: Context) -> Facts:
         """A Corpus with `scores/` (a column a score, a row a document, dropped ones too); DataError when nothing is left."""
         shards = context.open(self.input).shards()
-        receipts = context.map(_CleanShard(self.tag, tuple(zip(labels(self.steps), self.steps, strict=True))), shards)
+        steps = [context.placed(step) for step in self.steps]
+        receipts = context.map(_CleanShard(self.tag, tuple(zip(labels(self.steps), steps, strict=True))), shards)
         counts = add_counts([tally(0, 0, {}), *(receipt.counts for receipt in receipts)])
         if not counts["kept"]:
             reasons = sorted(((number, name[8:]) for name, number in counts.items() if name.startswith("dropped/")), reverse=True)
