@@ -34,6 +34,7 @@ MINIMUM: dict[tuple[str, str], dict[str, Any]] = {
     ("stage", "render"): {"input": "chats", "tokenizer": "vocab", "length": 256},
     ("stage", "tokenizer"): {"input": "unique"},
     ("stage", "train"): {"data": "packed", "model": "gpt", "budget": {"steps": 10}},
+    ("step", "classifier"): {"model": "quality"},
     ("suite", "answer_loss"): {"data": "turns"},
     ("suite", "perplexity"): {"data": "packed"},
 }

@@ -57,22 +57,23 @@ class Linear:
         self.reader = Reader(features)
         self.weights, self.bias, self.scale, self.prior = weights, bias, scale, prior
 
-    def probabilities(self, words: Words, parts: NDArray[np.int32] | None = None) -> NDArray[np.float64]:
-        """Of each text, or of each part of them; one in which there is nothing to see has the prior probability."""
+    def probabilities(self, words: Words, parts: NDArray[np.int32], unseen: float) -> NDArray[np.float64]:
+        """Of each part (words parts[i]:parts[i+1]); `unseen` of one in which there is nothing to see."""
         import numpy as np
 
-        scores, known = self.reader.scores(words, words.firsts if parts is None else parts, self.weights)
-        return np.where(known, self.scale.probabilities(scores + self.bias), self.prior)
+        scores, known = self.reader.scores(words, parts, self.weights)
+        return np.where(known, self.scale.probabilities(scores + self.bias), unseen)
 
-    def judge(self, column: pa.ChunkedArray, limit: int) -> NDArray[np.float64]:
-        """The probability of each text of a column, from its first `limit` bytes (0: all)."""
+    def judge(self, column: pa.ChunkedArray, limit: int, unseen: float | None = None) -> NDArray[np.float64]:
+        """Of each text of a column, from its first `limit` bytes (0: all); where there is nothing to see, `unseen` or the prior."""
         import numpy as np
 
         from ropewalk.data.classify.words import PIECE
         from ropewalk.data.dedup.hash import pieces
 
-        found = [self.probabilities(self.reader.room.read(texts, limit)) for texts in pieces(column, PIECE)]
-        return np.concatenate([np.empty(0), *found])
+        unseen = self.prior if unseen is None else unseen
+        read = (self.reader.room.read(texts, limit) for texts in pieces(column, PIECE))
+        return np.concatenate([np.empty(0), *(self.probabilities(words, words.firsts, unseen) for words in read)])
 
     def save(self, folder: Path) -> None:
         import numpy as np

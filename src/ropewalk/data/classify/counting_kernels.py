@@ -118,7 +118,7 @@ def score_parts(
 
 @compiled
 def sentences(
-    data: NDArray[np.uint8], offsets: NDArray[np.int64], begins: NDArray[np.int32], ends: NDArray[np.int32], firsts: NDArray[np.int32],
+    data: NDArray[np.uint8], offsets: NDArray[np.int64], begins: NDArray[np.int32], firsts: NDArray[np.int32],
     parts: NDArray[np.int32], rows: NDArray[np.int32],
 ) -> int:  # fmt: skip
     """Part the words of each text where a line or a sentence ends: part i is words parts[i]:parts[i+1] of text rows[i]; their number."""
@@ -129,9 +129,9 @@ def sentences(
             over = length == 0 or length >= MOST_WORDS
             if not over:
                 stop = offsets[row] + begins[word]
-                for place in range(offsets[row] + ends[word - 1], stop):
+                for place in range(offsets[row] + begins[word - 1], stop):  # the word before may be a sign
                     byte = data[place]
-                    closes = byte == _STOP or byte == _BANG or byte == _QUESTION
+                    closes = byte in (_STOP, _BANG, _QUESTION)
                     over |= byte == _NEWLINE or (closes and place + 1 < stop and data[place + 1] <= _BLANK)
             if over:
                 parts[number], rows[number] = word, row
@@ -143,23 +143,32 @@ def sentences(
 
 
 @compiled
-def listed_words(
-    units: NDArray[np.uint32], starts: NDArray[np.int32], signs: NDArray[np.bool_], first: int, end: int,
-    keys: NDArray[np.uint64], values: NDArray[np.float32], open_: NDArray[np.bool_], result: NDArray[np.float32],
+def word_key(units: NDArray[np.uint32], start: int, end: int) -> np.uint64:
+    """The number under which a word list keeps units[start:end]."""
+    hashed = _NONE
+    for at in range(start, end):
+        hashed = hashed * _FACTOR + np.uint64(units[at])
+    return hashed
+
+
+@compiled
+def word_weights(
+    units: NDArray[np.uint32], starts: NDArray[np.int32], signs: NDArray[np.bool_],
+    keys: NDArray[np.uint64], values: NDArray[np.float32], longer: NDArray[np.bool_], result: NDArray[np.float32],
 ) -> None:  # fmt: skip
-    """What each word weighs in a list: `keys` is a hash table of words (0: free), `open_` says that longer words count too."""
-    mask = np.uint64(len(keys) - 1)
-    for word in range(first, end):
+    """What each word weighs in a list: `keys` is a hash table of words (0: free), `longer` says that words that begin so count too."""
+    last = len(keys) - 1
+    for word in range(len(result)):
         result[word] = 0.0
         if signs[word]:
             continue
         hashed = _NONE
         for at in range(starts[word], starts[word + 1]):
             hashed = hashed * _FACTOR + np.uint64(units[at])
-            slot = np.int64((hashed ^ (hashed >> np.uint64(32))) & mask)
+            slot = np.int64(hashed ^ (hashed >> np.uint64(32))) & last
             while keys[slot] != _NONE:
                 if keys[slot] == hashed:
-                    if open_[slot] or at + 1 == starts[word + 1]:
+                    if longer[slot] or at + 1 == starts[word + 1]:
                         result[word] = max(result[word], values[slot])
                     break
-                slot = (slot + 1) & (len(keys) - 1)
+                slot = (slot + 1) & last

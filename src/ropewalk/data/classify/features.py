@@ -57,10 +57,10 @@ class Reader:
 
         self.features = features
         self.room = Room(features.disguises)
-        self.counts = np.zeros(1 << features.bits, np.uint8)
-        self.touched = np.empty(1 << features.bits, np.int32)
         self.damped = np.concatenate([[0.0], 1.0 + np.log(np.arange(1, 256))])
-        self.grams = (features.words, *features.characters, np.uint64(64 - features.bits))
+        size = 1 << features.bits
+        grams = (features.words, features.characters[0], features.characters[1], np.uint64(64 - features.bits))
+        self.memory: tuple[Any, ...] = (*grams, np.zeros(size, np.uint8), np.empty(size, np.int32))
 
     def vectors(self, column: pa.ChunkedArray, limit: int) -> Iterator[tuple[NDArray[np.uint32], NDArray[np.int64]]]:
         """(entries, how many each text has) of pieces of a column, in order; `limit` bytes of each text, 0 for all."""
@@ -77,8 +77,9 @@ class Reader:
             words = self.room.read(texts, limit)
             packed = np.empty((len(words.units) + 2 * len(words)) * each, np.uint32)
             sizes = np.empty(len(texts), np.int64)
+            memory: tuple[Any, ...] = (*self.memory, packed, sizes)
             with wrapping():
-                total = vectors(*words.lettered, words.firsts, *self.grams, self.counts, self.touched, packed, sizes)
+                total = vectors(*words.lettered, words.firsts, *memory)
             yield packed[:total].copy(), sizes
 
     def scores(self, words: Words, parts: NDArray[np.int32], weights: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -90,8 +91,9 @@ class Reader:
 
         number = max(len(parts) - 1, 0)
         result, known = np.empty(number), np.empty(number, np.bool_)
+        memory: tuple[Any, ...] = (*self.memory, weights, self.damped, result, known)
         with wrapping():
-            score_parts(*words.lettered, parts, *self.grams, self.counts, self.touched, weights, self.damped, result, known)
+            score_parts(*words.lettered, parts, *memory)
         return result, known
 
     def table(self, parts: list[tuple[NDArray[np.uint32], NDArray[np.int64]]]) -> Table:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import unicodedata
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +35,10 @@ class Languages:
 
     def probabilities(self, texts: Texts, limit: int) -> NDArray[np.float64]:
         """(texts, labels) from the first `limit` bytes of each (0: all); a label's second column is 0."""
-        parts = [_encoded(texts.data[start : min(end, start + limit) if limit else end].tobytes()) for start, end in _ends(texts)]
+        parts = [
+            _encoded(texts.data[start : min(end, start + limit) if limit else end].tobytes())
+            for start, end in pairwise(texts.offsets.tolist())
+        ]
         sizes = np.array([len(part) for part in parts], np.int64)
         offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
         scores = np.zeros((len(parts), len(self.labels) + 1), np.float32)
@@ -49,12 +53,8 @@ class Languages:
         for first, second in self.aliases:
             found[:, first] += found[:, second]
             found[:, second] = 0.0
-        return found.astype(np.float64)
-
-
-def _ends(texts: Texts) -> zip[tuple[int, int]]:
-    places = texts.offsets.tolist()
-    return zip(places[:-1], places[1:], strict=True)
+        result: NDArray[np.float64] = found.astype(np.float64)
+        return result
 
 
 def _encoded(part: bytes) -> bytes:
@@ -68,7 +68,7 @@ def _encoded(part: bytes) -> bytes:
 @functools.cache
 def languages() -> Languages:
     """The model, read once a process (0.6 s); the package must be installed."""
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier  # type: ignore[import-untyped]
 
     model = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
     labels = tuple(model.nb_classes)

@@ -53,7 +53,7 @@ def decode(
                 point = (point << 6) | (np.int64(data[place + more]) & 63)
         index = point
         if point >= TABLE_END:
-            index = -1
+            index = np.int64(-1)
             if WIDE <= point < WIDE_END:
                 index = TABLE_END + point - WIDE
             elif MATHEMATICAL <= point < MATHEMATICAL_END:
@@ -106,7 +106,7 @@ def undisguise(found: NDArray[np.uint8], letters: NDArray[np.uint32], count: int
         if kind == LETTER:
             stop = _span_of_address(found, letters, at, count) if inside == 0 else at
             if stop > at:
-                found[at : stop], letters[at] = NOTHING, ADDRESS
+                found[at:stop], letters[at] = NOTHING, ADDRESS
                 found[at] = SYMBOL
                 at, inside = stop, 0
                 continue
@@ -130,7 +130,7 @@ def undisguise(found: NDArray[np.uint8], letters: NDArray[np.uint32], count: int
         elif letter == _DOLLAR and (inside > 0 or after == LETTER):
             found[at], letters[at] = LETTER, 115
             inside += 1
-        elif letter == _AT and inside == 0 and (after == LETTER or after == DIGIT):
+        elif letter == _AT and inside == 0 and after in (LETTER, DIGIT):
             stop = at + 1
             while stop < count and (found[stop] == LETTER or found[stop] == DIGIT or letters[stop] == 95):
                 stop += 1
@@ -138,7 +138,7 @@ def undisguise(found: NDArray[np.uint8], letters: NDArray[np.uint32], count: int
             found[at], letters[at] = SYMBOL, NAME
             at = stop
             continue
-        elif (letter == _AT or letter == _BANG) and inside > 0 and (after == LETTER or (letter == _AT and after == DIGIT)):
+        elif letter in (_AT, _BANG) and inside > 0 and (after == LETTER or (letter == _AT and after == DIGIT)):
             found[at], letters[at] = LETTER, 97 if letter == _AT else 105
             inside += 1
         elif letter == _STAR and inside > 0:
@@ -199,7 +199,7 @@ def words_of(
         kind = found[at] if at < count else SEPARATOR
         if kind == NOTHING:
             continue
-        if kind == LETTER or kind == DIGIT:
+        if kind in (LETTER, DIGIT):
             if not inside:
                 inside, begins[words], signs[words] = True, places[at], False
             units[filled] = letters[at] if kind == LETTER else _ZERO_DIGIT

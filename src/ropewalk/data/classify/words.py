@@ -45,7 +45,7 @@ class Words:
     def sentences(self) -> tuple[Ints, Ints]:
         """(parts, the text of each): part i is the words parts[i]:parts[i+1], which end with a line, a sentence or at 64 words."""
         parts, rows = np.empty(len(self) + 1, np.int32), np.empty(len(self), np.int32)
-        number = sentences(self.texts.data, self.texts.offsets, self.begins, self.ends, self.firsts, parts, rows)
+        number = sentences(self.texts.data, self.texts.offsets, self.begins, self.firsts, parts, rows)
         return parts[: number + 1], rows[:number]
 
 
@@ -65,8 +65,9 @@ class Room:
         self._grow(int(sizes.max(initial=0)), int(sizes.sum()) + 2 * len(texts))
         units, starts, signs, begins, ends = self.words
         firsts = np.empty(len(texts) + 1, np.int32)
+        memory: tuple[Any, ...] = (*tables(), *self.text, *self.words, firsts)
         with wrapping():
-            read_texts(texts.data, texts.offsets, limit, self.disguises, *tables(), *self.text, *self.words, firsts)
+            read_texts(texts.data, texts.offsets, limit, self.disguises, *memory)
         number = firsts[-1]
         return Words(texts, units[: starts[number]], starts[: number + 1], signs[:number], begins[:number], ends[:number], firsts)
 

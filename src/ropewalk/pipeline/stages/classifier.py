@@ -69,6 +69,7 @@ class TrainClassifier(Stage, type="classifier"):
     def make(self, context: Context) -> Facts:
         from ropewalk.data.classify.examples import gather
         from ropewalk.data.classify.training import Plan, Trainer
+        from ropewalk.evaluate.classification import best_threshold
 
         examples = gather(self._labelled(context), self.most_documents)
         kinds = {"positive": int(examples.positive.sum()), "negative": int((~examples.positive).sum())}
@@ -83,7 +84,8 @@ class TrainClassifier(Stage, type="classifier"):
             linear, found = trainer.finished(scale)
             bar.advance(1)
         linear.save(context.out)
-        facts = {"documents": kinds, "steps": found.steps, "gradient": found.gradient, "prior": linear.prior}
+        threshold = best_threshold(linear.scale.probabilities(scores[: len(examples)]), examples.positive)
+        facts = {"documents": kinds, "steps": found.steps, "gradient": found.gradient, "prior": linear.prior, "threshold": threshold}
         sources = _by_source(trainer) if self.by_source else {}
         return Facts(metrics={**facts, **measured, **({"by_source": sources} if self.by_source else {})})
 
@@ -119,16 +121,14 @@ def _judged(trainer: Trainer, scores: NDArray[np.float64]) -> tuple[Scale, dict[
         thresholds[away] = best_threshold(scale.probabilities(plain[others]), positive[others])
         rows = away[trainer.origin]
         probabilities[rows] = scale.probabilities(scores[rows])
-    scale = calibrate(plain, positive)
-    facts = {
-        "threshold": best_threshold(scale.probabilities(plain), positive),
+    facts: dict[str, Any] = {
         **Judgement.of(probabilities[:number], positive, thresholds).plain(),
         "calibration": calibration(probabilities[:number], positive),
     }
     if len(scores) > number:
         copied = trainer.copied
         facts["disguised"] = Judgement.of(probabilities[number:], positive[copied], thresholds[copied]).plain()
-    return scale, facts
+    return calibrate(plain, positive), facts
 
 
 def _by_source(trainer: Trainer) -> dict[str, Any]:
