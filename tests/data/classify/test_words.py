@@ -33,9 +33,9 @@ def read(text: str, *, disguises: bool = True, limit: int = 0) -> list[str]:
     [
         ("Hello, World!", "hello world"),
         ("don\u2019t can't", "dont cant"),
-        ("ÀÉÎ õ e\u0301t\u00e9 Ｗｉｄｅ", "aei o ete wide"),
+        ("ÀÉÎ õ e\u0301t\u00e9 \uff37\uff49\uff44\uff45", "aei o ete wide"),
         ("\U0001d4ef\U0001d4fe\U0001d4f7 \U0001d5a2\U0001d5ba\U0001d5bd", "fun cad"),
-        ("сор", "cop"),  # all Cyrillic
+        ("\u0441\u043e\u0440", "cop"),  # all Cyrillic
         ("n1ce t0y h3llo 4ll", "nice toy hello all"),
         ("gra$$ cl@y h!t", "grass clay hit"),
         ("$100 and 2,000 in 1999", "0 and 0 0 in 0"),

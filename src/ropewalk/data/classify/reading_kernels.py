@@ -197,7 +197,10 @@ def words_of(
     starts[0] = 0
     for at in range(count + 1):
         kind = found[at] if at < count else SEPARATOR
-        if kind == NOTHING:
+        if kind == NOTHING:  # what follows a word without a gap is a part of it
+            last = words if inside else words - 1
+            if last >= 0 and ends[last] == places[at]:
+                ends[last] = places[at + 1]
             continue
         if kind in (LETTER, DIGIT):
             if not inside:

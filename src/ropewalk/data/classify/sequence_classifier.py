@@ -28,7 +28,7 @@ class SequenceClassifier(Artifact, kind="SequenceClassifier"):
 
     def load(self, label: str) -> Encoder:
         """The model on the GPU when there is one; `label` names the output that counts, when the labels' names don't tell."""
-        return _loaded(self.path, label)
+        return _loaded(self.path, label, self.key)
 
 
 class Encoder:
@@ -82,7 +82,7 @@ def place_of(labels: Sequence[str], wanted: str, folder: Path) -> int:
 
 
 @functools.lru_cache(maxsize=2)
-def _loaded(folder: Path, label: str) -> Encoder:
+def _loaded(folder: Path, label: str, key: str) -> Encoder:
     try:
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
     except ImportError:
