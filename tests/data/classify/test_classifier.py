@@ -92,7 +92,7 @@ def documents(*order: int) -> list[Document]:
 def trained(order: list[int], pieces: int = 1, disguise: float = 0.5) -> Linear:
     tables = [from_documents(documents(*part)) for part in np.array_split(order, pieces)]
     parts = [(table, np.array([text in GOOD for text in table["text"].to_pylist()])) for table in tables]
-    trainer = Trainer(Plan(SMALL, 0, 0.5, True, 2, disguise, None), gather(parts, 100))
+    trainer = Trainer(Plan(SMALL, 0, 0.5, True, 2, disguise, 0.0, None), gather(parts, 100))
     scores = trainer.out_of_fold(lambda number: None)
     return trainer.finished(calibrate(scores[: len(trainer.examples)], trainer.examples.positive))[0]
 

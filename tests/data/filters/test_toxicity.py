@@ -54,7 +54,7 @@ def words(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     table = from_documents([Document(str(n), text) for n, text in enumerate(PLAIN + FOUL)])
     examples = gather([(table, np.array([False] * 5 + [True] * 5))], 100)
-    trainer = Trainer(Plan(Features(bits=10, disguises=True), 0, 0.02, True, 2, 1.0, 0.5), examples)
+    trainer = Trainer(Plan(Features(bits=10, disguises=True), 0, 0.02, True, 2, 1.0, 0.0, 0.5), examples)
     scores = trainer.out_of_fold(lambda number: None)[: len(examples)]
     folder = tmp_path_factory.mktemp("toxic")
     trainer.finished(calibrate(scores, examples.positive))[0].save(folder)
@@ -139,6 +139,22 @@ def test_twice_is_once(model: str, words: Path, action: Any, listed: bool, parts
     once = texts_of(step.apply(batch(joint.join(parts))))
     again = step.apply(batch(*once))
     assert texts_of(again) == once and again.counts["spans"] == [0]
+
+
+def test_listed_words_are_learnt_that_no_example_has() -> None:
+    ends = ("now", "again", "then", "at noon", "with care", "at last", "in time", "by night", "for good", "once more")
+    texts = [f"{text} {end}" for text in PLAIN + FOUL for end in ends]
+    table = from_documents([Document(str(n), text) for n, text in enumerate(texts)])
+    examples = gather([(table, np.arange(100) >= 50)], 100)
+    coarse = codecs.decode("jnaxre", "rot13")
+    found = []
+    for listed in (0.0, 0.3):
+        trainer = Trainer(Plan(Features(bits=14, disguises=True), 0, 0.05, True, 2, 0.5, listed, 0.5), examples)
+        scores = trainer.out_of_fold(lambda number: None)
+        assert len(scores) == len(examples) + len(trainer.copied) and np.isfinite(scores).all()
+        linear, _ = trainer.finished(calibrate(scores[: len(examples)], examples.positive))
+        found.append(linear.judge(batch(f"what a {coarse}", PLAIN[0]).table["text"], 0))
+    assert found[1][0] > max(found[0][0], 0.5) > found[1][1]
 
 
 def test_a_step_outside_a_recipe_says_what_its_model_must_be() -> None:

@@ -13,6 +13,7 @@ from ropewalk.data.classify.disguise import disguised
 from ropewalk.data.classify.examples import Examples
 from ropewalk.data.classify.features import Features, Reader
 from ropewalk.data.classify.solver import Fit, Table, fit
+from ropewalk.data.classify.word_list import shipped_words
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -29,11 +30,12 @@ class Plan:
     balanced: bool
     folds: int
     disguised: float
+    listed: float
     prior: float | None
 
 
 class Trainer:
-    """The examples as vectors, and behind them those that are also shown in disguise."""
+    """The examples as vectors, behind them those that are also shown in disguise, and then the words of the shipped list."""
 
     def __init__(self, plan: Plan, examples: Examples) -> None:
         import pyarrow as pa
@@ -42,21 +44,25 @@ class Trainer:
         chosen = (examples.hashes % np.uint64(1 << 20)).astype(np.float64) < plan.disguised * (1 << 20)
         self.copied = np.flatnonzero(chosen)
         copies = [disguised(text.as_py(), "classifier") for text in examples.texts.take(self.copied)] if len(self.copied) else []
-        texts = pa.chunked_array([*examples.texts.chunks, pa.array(copies, pa.large_string())])
+        listed = shipped_words() if plan.listed else {}
+        texts = pa.chunked_array([*examples.texts.chunks, pa.array([*copies, *listed], pa.large_string())])
         self.reader = Reader(plan.features)
         self.table: Table = self.reader.table(list(self.reader.vectors(texts, plan.first_bytes)))
         self.origin = np.concatenate([np.arange(len(examples)), self.copied])
-        self.positive = examples.positive[self.origin]
+        self.positive = np.concatenate([examples.positive[self.origin], np.ones(len(listed), np.bool_)])
+        self.listed = plan.listed * np.array(list(listed.values()), np.float64)
         self.size = 1 << plan.features.bits
 
     def fit(self, inside: Flags) -> Fit:
-        """Learn from the examples whose flag is set, and from their disguised copies."""
+        """Learn from the examples whose flag is set, from their disguised copies, and from the listed words."""
         rows = np.flatnonzero(inside[self.origin])
         importance = np.ones(len(self.positive))
         if self.plan.balanced:
             for label in (False, True):
                 here = rows[self.positive[rows] == label]
                 importance[here] = len(rows) / (2 * max(len(here), 1))
+        importance[len(self.origin) :] = self.listed
+        rows = np.concatenate([rows, np.arange(len(self.origin), len(self.positive))])
         labels = np.where(self.positive, 1.0, -1.0)
         return fit(self.table, rows, labels, importance, self.size, self.plan.penalty)
 

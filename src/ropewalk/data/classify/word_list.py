@@ -64,6 +64,15 @@ def _texts(entry: str) -> Texts:
 @functools.lru_cache(maxsize=4)
 def word_list(path: Path | None, modified: int) -> WordList:
     """The list in a file, the shipped one without a path: lines `WEIGHT: WORD WORD- …`, where `-` says that longer words count too."""
+    return WordList(_entries(path))
+
+
+def shipped_words() -> dict[str, float]:
+    """The words of the shipped list and their weights; of those that stand for longer ones, what all of them begin with."""
+    return {word.rstrip("-"): weight for word, weight in sorted(_entries(None).items())}
+
+
+def _entries(path: Path | None) -> dict[str, float]:
     entries: dict[str, float] = {}
     text = codecs.decode(SHIPPED.read_text("ascii"), "rot13") if path is None else path.read_text("utf-8")
     for number, line in enumerate(text.splitlines(), 1):
@@ -79,4 +88,4 @@ def word_list(path: Path | None, modified: int) -> WordList:
                 f"{path or SHIPPED.name}:{number}: {line[:60]!r} is no line of a word list", remedy="write WEIGHT: WORD WORD- …"
             )
         entries |= dict.fromkeys(rest.split(), weight)
-    return WordList(entries)
+    return entries

@@ -53,6 +53,8 @@ class TrainClassifier(Stage, type="classifier"):
     """It is judged on each of so many parts by one that learnt from the others."""
     disguised: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Share of the documents that it also learns from with words in disguise (`sh1t`, `s**t`, `s h i t`); for toxicity."""
+    listed: Annotated[float, Field(ge=0)] = 0.0
+    """Learn each word of the shipped list of toxic words too, as so many positive texts times its weight; for toxicity."""
     prior: Annotated[float, Field(gt=0, lt=1)] | None = None
     """The share of positives that probabilities are meant for; without it, that among the examples."""
     by_source: bool = False
@@ -66,6 +68,15 @@ class TrainClassifier(Stage, type="classifier"):
             return [("input", "goes with label, not with positive and negative")]
         return [] if self.label else [("label", "is missing: the field of the meta that tells a document's kind")]
 
+    def fingerprint(self) -> Any:
+        """The list of words, where it is learnt from."""
+        if not self.listed:
+            return None
+        from ropewalk.core.artifact import hash_file
+        from ropewalk.data.classify.word_list import SHIPPED
+
+        return {"words": hash_file(SHIPPED)}
+
     def make(self, context: Context) -> Facts:
         from ropewalk.data.classify.examples import gather
         from ropewalk.data.classify.training import Plan, Trainer
@@ -76,7 +87,7 @@ class TrainClassifier(Stage, type="classifier"):
         for kind, number in kinds.items():
             if number < self.folds:
                 raise DataError(f"{context.name}: {number} {kind} documents are too few for {self.folds} folds", remedy=self._way_out())
-        plan = Plan(self.features, self.first_bytes, self.penalty, self.balanced, self.folds, self.disguised, self.prior)
+        plan = Plan(self.features, self.first_bytes, self.penalty, self.balanced, self.folds, self.disguised, self.listed, self.prior)
         trainer = Trainer(plan, examples)
         with context.progress(context.name, self.folds + 1, "folds") as bar:
             scores = trainer.out_of_fold(bar.advance)
