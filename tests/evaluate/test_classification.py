@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
@@ -17,6 +17,7 @@ ROWS = st.lists(st.tuples(st.integers(0, 20).map(lambda n: n / 20), st.booleans(
 )
 
 
+@settings(max_examples=25)
 @given(rows=ROWS)
 def test_values_are_scikit_learns(rows: list[tuple[float, bool]]) -> None:
     scores, positive = np.array([score for score, _ in rows]), np.array([label for _, label in rows])

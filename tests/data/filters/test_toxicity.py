@@ -16,8 +16,8 @@ from ropewalk.core.errors import ConfigError, DataError
 from ropewalk.data.classify.examples import gather
 from ropewalk.data.classify.features import Features
 from ropewalk.data.classify.sequence_classifier import place_of
+from ropewalk.data.classify.shipped import SHIPPED
 from ropewalk.data.classify.training import Plan, Trainer, calibrate
-from ropewalk.data.classify.word_list import SHIPPED
 from ropewalk.data.corpus import from_documents
 from ropewalk.data.filters.classifier import Classified
 from ropewalk.data.filters.toxicity import Toxicity

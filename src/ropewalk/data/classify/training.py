@@ -12,8 +12,8 @@ from ropewalk.data.classify.classifier import Linear, Scale
 from ropewalk.data.classify.disguise import disguised
 from ropewalk.data.classify.examples import Examples
 from ropewalk.data.classify.features import Features, Reader
+from ropewalk.data.classify.shipped import listed_words
 from ropewalk.data.classify.solver import Fit, Table, fit
-from ropewalk.data.classify.word_list import shipped_words
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -44,7 +44,8 @@ class Trainer:
         chosen = (examples.hashes % np.uint64(1 << 20)).astype(np.float64) < plan.disguised * (1 << 20)
         self.copied = np.flatnonzero(chosen)
         copies = [disguised(text.as_py(), "classifier") for text in examples.texts.take(self.copied)] if len(self.copied) else []
-        listed = shipped_words() if plan.listed else {}
+        words = listed_words() if plan.listed else {}
+        listed = {word.rstrip("-"): weight for word, weight in sorted(words.items())}
         texts = pa.chunked_array([*examples.texts.chunks, pa.array([*copies, *listed], pa.large_string())])
         self.reader = Reader(plan.features)
         self.table: Table = self.reader.table(list(self.reader.vectors(texts, plan.first_bytes)))

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import codecs
 import functools
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ropewalk.core.errors import DataError
 from ropewalk.data.classify.counting_kernels import word_key, word_weights
+from ropewalk.data.classify.shipped import listed_words
 from ropewalk.data.classify.words import Room, Words
 from ropewalk.data.dedup.compiled import wrapping
 from ropewalk.data.dedup.hash import Texts
 
-SHIPPED = Path(__file__).with_name("toxic_words.rot13")
 FULL_WORDS = 20
 """In so many words or fewer, weights of one in sum are a score of one."""
 
@@ -63,29 +61,5 @@ def _texts(entry: str) -> Texts:
 
 @functools.lru_cache(maxsize=4)
 def word_list(path: Path | None, modified: int) -> WordList:
-    """The list in a file, the shipped one without a path: lines `WEIGHT: WORD WORD- …`, where `-` says that longer words count too."""
-    return WordList(_entries(path))
-
-
-def shipped_words() -> dict[str, float]:
-    """The words of the shipped list and their weights; of those that stand for longer ones, what all of them begin with."""
-    return {word.rstrip("-"): weight for word, weight in sorted(_entries(None).items())}
-
-
-def _entries(path: Path | None) -> dict[str, float]:
-    entries: dict[str, float] = {}
-    text = codecs.decode(SHIPPED.read_text("ascii"), "rot13") if path is None else path.read_text("utf-8")
-    for number, line in enumerate(text.splitlines(), 1):
-        head, colon, rest = line.partition(":")
-        if not line.strip() or line.startswith("#"):
-            continue
-        try:
-            weight = float(head)
-        except ValueError:
-            weight = -1.0
-        if not colon or not 0 < weight <= 1:
-            raise DataError(
-                f"{path or SHIPPED.name}:{number}: {line[:60]!r} is no line of a word list", remedy="write WEIGHT: WORD WORD- …"
-            )
-        entries |= dict.fromkeys(rest.split(), weight)
-    return entries
+    """The list in a file, the shipped one without a path."""
+    return WordList(listed_words(path))

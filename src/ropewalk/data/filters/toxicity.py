@@ -52,7 +52,7 @@ class Toxicity(Step, type="toxicity"):
         if self.model is not None:
             return None
         from ropewalk.core.artifact import hash_file
-        from ropewalk.data.classify.word_list import SHIPPED
+        from ropewalk.data.classify.shipped import SHIPPED
 
         return {"words": hash_file(self.words or SHIPPED)}
 

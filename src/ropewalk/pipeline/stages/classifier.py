@@ -73,7 +73,7 @@ class TrainClassifier(Stage, type="classifier"):
         if not self.listed:
             return None
         from ropewalk.core.artifact import hash_file
-        from ropewalk.data.classify.word_list import SHIPPED
+        from ropewalk.data.classify.shipped import SHIPPED
 
         return {"words": hash_file(SHIPPED)}
 
