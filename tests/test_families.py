@@ -42,6 +42,7 @@ MINIMUM: dict[tuple[str, str], dict[str, Any]] = {
     ("stage", "tokenizer"): {"input": "unique"},
     ("stage", "train"): {"data": "packed", "model": "gpt", "budget": {"steps": 10}},
     ("step", "datatrove"): {"filter": "GopherQualityFilter"},
+    ("step", "classifier"): {"model": "quality"},
     ("suite", "answer_loss"): {"data": "turns"},
     ("suite", "perplexity"): {"data": "packed"},
 }

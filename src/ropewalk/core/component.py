@@ -215,6 +215,18 @@ def references(value: Any) -> dict[str, Ref[Any]]:
     return {path: item for path, item in walk(value) if isinstance(item, Ref)}
 
 
+def relocated(value: Any, move: Callable[[Ref[Any]], Ref[Any]]) -> Any:
+    """A component with every reference in it replaced by what `move` makes of it; itself where there is none."""
+    if isinstance(value, Ref):
+        return move(value)
+    if isinstance(value, BaseModel):
+        moved = {name: relocated(item, move) for name, item in value}
+        return value.model_copy(update=moved) if references(value) else value
+    if isinstance(value, dict):
+        return {name: relocated(item, move) for name, item in value.items()}
+    return type(value)(relocated(item, move) for item in value) if isinstance(value, list | tuple) else value
+
+
 def as_tree(
     value: Any,
     *,

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from ropewalk.core.artifact import Artifact
-from ropewalk.core.component import Component
+from ropewalk.core.component import Component, relocated
 from ropewalk.core.events import Event, Listener, StopRequest
 from ropewalk.core.log import Progress
 from ropewalk.core.reference import Ref
 from ropewalk.core.shards import Receipt, Shard, ShardFunction
 
 A = TypeVar("A", bound=Artifact)
+C = TypeVar("C", bound=Component)
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,11 @@ class Context:
     def open(self, ref: Ref[A]) -> A:
         """The finished artifact behind a reference."""
         return self.open_ref(ref)  # type: ignore[return-value]
+
+    def placed(self, component: C) -> C:
+        """The component with each reference as the folder of a finished artifact: what a shard's process can open."""
+        found: C = relocated(component, lambda ref: Ref(f"path:{self.open_ref(ref).path}", ref.kinds))
+        return found
 
     def find(self, kind: type[A]) -> list[A]:
         """The artifacts of a kind among all that led here."""

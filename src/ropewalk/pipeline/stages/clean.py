@@ -43,7 +43,7 @@ class Clean(Stage, type="clean"):
     def make(self, context: Context) -> Facts:
         """A Corpus with `scores/` (a column a score, a row a document, dropped ones too); DataError when nothing is left."""
         shards = context.open(self.input).shards()
-        receipts = context.map(shard_function(self.tag, self.steps), shards)
+        receipts = context.map(shard_function(self.tag, [context.placed(step) for step in self.steps]), shards)
         counts = add_counts([tally(0, 0, {}), *(receipt.counts for receipt in receipts)])
         if not counts["kept"]:
             reasons = sorted(((number, name[8:]) for name, number in counts.items() if name.startswith("dropped/")), reverse=True)
