@@ -25,7 +25,9 @@ def plan(offsets: Int64s, positions: Int64s, length: int, packing: Packing, mask
         cuts = np.searchsorted(ends, np.arange(length, ends[-1] if len(ends) else 0, length), "left") + 1
         starts = np.unique(np.concatenate([[0], cuts, [len(segments)]])).astype(np.int64)
     elif packing == "best_fit":
-        order, starts = _best_fit(segments[:, 1], length)
+        from ropewalk.data.pack_kernels import best_fit
+
+        order, starts = best_fit(np.ascontiguousarray(segments[:, 1]), length)
         segments = segments[order]
     else:
         starts = np.arange(len(segments) + 1, dtype=np.int64)
@@ -50,33 +52,6 @@ def _stream(offsets: Int64s, positions: Int64s, length: int) -> Int64s:
     sizes = np.diff(np.concatenate([cuts, [ends[-1]]]))
     document = np.searchsorted(ends, cuts, "right")
     return np.stack([offsets[document] + cuts - (ends - positions)[document], sizes], 1).astype(np.int64)
-
-
-def _best_fit(sizes: Int64s, length: int) -> tuple[Int64s, Int64s]:
-    """(order of the pieces, starts): each piece, largest first, goes where it leaves the least space.
-
-    The sequences with a given free space stand in one list; a bit mask of the sizes that have one finds the best in O(1).
-    """
-    order = np.argsort(-sizes, kind="stable")
-    waiting: list[list[int]] = [[] for _ in range(length + 1)]
-    spaces, bins, place = 0, 0, np.empty(len(sizes), np.int64)
-    for piece, size in zip(order.tolist(), sizes[order].tolist(), strict=True):
-        fitting = spaces >> size
-        if fitting:
-            space = size + (fitting & -fitting).bit_length() - 1
-            chosen = waiting[space].pop()
-            if not waiting[space]:
-                spaces &= ~(1 << space)
-        else:
-            space, chosen, bins = length, bins, bins + 1
-        place[piece] = chosen
-        left = space - size
-        if left:
-            waiting[left].append(chosen)
-            spaces |= 1 << left
-    by_bin = np.argsort(place, kind="stable")
-    starts = np.searchsorted(place[by_bin], np.arange(bins + 1)).astype(np.int64)
-    return by_bin, starts
 
 
 def _trained(segments: Int64s, starts: Int64s, mask: NDArray[np.uint8] | None) -> NDArray[np.int32]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ropewalk.core.errors import DataError
 from ropewalk.core.ledger import write_table
 from ropewalk.data.pack import plan
 from ropewalk.data.tokenizer import Vocabulary
@@ -45,25 +46,60 @@ class EncodedShard:
             self.masks.append(mask)
 
     def write(self, folder: Path, name: str) -> None:
-        import pyarrow as pa
-
-        place = folder / ENCODED
-        place.mkdir(exist_ok=True)
+        lengths = np.array([len(tokens) for tokens in self.tokens], np.int64)
         kind = id_type(self.vocab_size)
-        _joined(self.tokens, kind).tofile(place / f"{name}.tokens")
-        if self.masks:
-            _joined(self.masks, np.uint8).tofile(place / f"{name}.mask")
-        columns = {
-            "id": pa.array(self.ids, pa.string()),
-            "source": pa.array(self.sources, pa.string()),
-            "length": pa.array([len(tokens) for tokens in self.tokens], pa.int64()),
-            "text_bytes": pa.array(self.text_bytes, pa.int64()),
-        }
-        write_table(pa.table(columns), place / f"{name}.parquet")
+        mask = np.concatenate(self.masks) if self.masks else None
+        write_encoded(folder, name, self.ids, self.sources, self.text_bytes, lengths, _joined(self.tokens, kind), mask)
+
+
+def write_encoded(
+    folder: Path,
+    name: str,
+    ids: Any,
+    sources: Any,
+    text_bytes: Any,
+    lengths: NDArray[np.int64],
+    tokens: NDArray[Any],
+    mask: NDArray[np.bool_] | None = None,
+) -> None:
+    """The documents of one shard as `encoded/NAME.*`; the columns are lists or Arrow arrays, tokens and mask lie end to end."""
+    import pyarrow as pa
+
+    place = folder / ENCODED
+    place.mkdir(exist_ok=True)
+    tokens.tofile(place / f"{name}.tokens")
+    if mask is not None:
+        mask.astype(np.uint8).tofile(place / f"{name}.mask")
+    columns = {
+        "id": _column(ids, pa.string()),
+        "source": _column(sources, pa.string()),
+        "length": pa.array(lengths, pa.int64()),
+        "text_bytes": _column(text_bytes, pa.int64()),
+    }
+    write_table(pa.table(columns), place / f"{name}.parquet")
+
+
+def _column(values: Any, kind: Any) -> Any:
+    import pyarrow as pa
+
+    return values.cast(kind) if isinstance(values, pa.ChunkedArray) else pa.array(values, kind)
 
 
 def _joined(parts: list[Any], kind: Any) -> NDArray[Any]:
     return np.concatenate(parts).astype(kind) if parts else np.zeros(0, kind)
+
+
+def with_ends(tokens: NDArray[Any], lengths: NDArray[np.int64], bos: int | None, eos: int | None, kind: Any) -> tuple[Any, Any]:
+    """(tokens, lengths) with BOS before and EOS behind each document; None leaves one out."""
+    sizes = lengths + (bos is not None) + (eos is not None)
+    starts = np.cumsum(sizes) - sizes
+    found = np.empty(int(sizes.sum()), kind)
+    inner = np.ones(len(found), np.bool_)
+    for id_, places in ((bos, starts), (eos, starts + sizes - 1)):
+        if id_ is not None:
+            found[places], inner[places] = id_, False
+    found[inner] = tokens
+    return found, sizes
 
 
 @dataclass(frozen=True)
@@ -82,6 +118,13 @@ class Layout:
             return "one document can't be divided: cut it in load, by {type: text, path: FILE, per: paragraph}, or set holdout: 0"
         wanted = max(0.05, min(0.5, 5 / documents))
         return f"set holdout: {wanted:.2g}, which holds out about {max(1, round(wanted * documents))} of them; or 0; or bring more text"
+
+    def check_split(self, stage: str, documents: int, report: Mapping[str, Any], what: str = "document") -> None:
+        """Raises DataError where one side of the split is empty."""
+        if self.holdout and not report["holdout/documents"]:
+            raise DataError(f"{stage}: no {what} was held out of {documents}", remedy=self.other_holdout(documents))
+        if not report["train/documents"]:
+            raise DataError(f"{stage}: all {documents} {what}s were held out", remedy=self.other_holdout(documents))
 
 
 def join_shards(out: Path, vocabulary: Vocabulary, layout: Layout, chat_template: str = "") -> dict[str, Any]:

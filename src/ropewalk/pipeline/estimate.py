@@ -76,7 +76,7 @@ def _shape(recipe: Recipe, stage: Stage | None) -> Shape | None:
 def _vocab_size(recipe: Recipe, stage: Stage | None) -> int:
     data = _named(recipe, stage.data) if isinstance(stage, Train) else None
     tokenizer = _named(recipe, getattr(data, "tokenizer", None))
-    return tokenizer.size if isinstance(tokenizer, TrainTokenizer) else 0
+    return tokenizer.size if isinstance(tokenizer, TrainTokenizer) and tokenizer.from_ is None else 0
 
 
 def _named(recipe: Recipe, ref: Ref[Any] | None) -> Stage | None:
