@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ropewalk.core.errors import DataError
-from ropewalk.data.order import permutation
-from ropewalk.data.tokens import Split, Tokens
+from ropewalk.data.order import permuted
+from ropewalk.data.tokens import Sequences, Split, Tokens
 
 IGNORED = -100
 
@@ -34,7 +35,9 @@ class Loader:
 
     def __init__(self, tokens: Tokens, split: Split, batch_sequences: int, seed: int, *, drop_last: bool = False) -> None:
         self.store, self.batch_sequences, self.seed = tokens, batch_sequences, seed
-        self.plan = tokens.sequences(split)
+        self.plan = _in_memory(tokens.sequences(split))
+        self.tokens = np.asarray(tokens.tokens)
+        self.mask = None if tokens.mask is None else np.asarray(tokens.mask)
         total = len(self.plan)
         self.steps_per_epoch = total // batch_sequences if drop_last else -(-total // batch_sequences)
         if self.steps_per_epoch == 0:
@@ -52,8 +55,7 @@ class Loader:
         """The numbers of the sequences in this step's batch."""
         epoch, within = divmod(step, self.steps_per_epoch)
         first = within * self.batch_sequences
-        places = np.arange(first, min(first + self.batch_sequences, len(self.plan)), dtype=np.int64)
-        return permutation(len(self.plan), self.seed, epoch, places)
+        return permuted(len(self.plan), self.seed, epoch, first, min(self.batch_sequences, len(self.plan) - first))
 
     def weight(self, step: int) -> int:
         """Predicted tokens in the step's batch, without reading it."""
@@ -66,32 +68,50 @@ class Loader:
     def gather(self, rows: NDArray[np.int64]) -> Batch:
         """The named sequences as a batch."""
         plan, facts = self.plan, self.store.facts
-        counts = plan.starts[rows + 1] - plan.starts[rows]
+        first = plan.starts[rows]
+        counts = plan.starts[rows + 1] - first
         ends = np.cumsum(counts)
-        chosen = np.arange(counts.sum()) + np.repeat(plan.starts[rows] - (ends - counts), counts)
+        number = np.arange(ends[-1]) - np.repeat(ends - counts, counts)  # of the segment in its row
+        chosen = number + np.repeat(first, counts)
         offsets, sizes = plan.segments[chosen].T
-        row = np.repeat(np.arange(len(rows)), counts)
-        number = np.arange(len(chosen)) - np.repeat(ends - counts, counts)  # of the segment in its row
-        before = np.cumsum(sizes) - sizes
-        row_sizes = np.bincount(row, sizes, len(rows)).astype(np.int64)
-        column = before - np.repeat(np.cumsum(row_sizes) - row_sizes, counts)  # where the segment begins in its row
-        within = np.arange(sizes.sum()) - np.repeat(before, sizes)
-        source = np.repeat(offsets, sizes) + within
-        place = (np.repeat(row, sizes), np.repeat(column, sizes) + within)
-        shape = (len(rows), int(row_sizes.max()))
-        tokens = np.full(shape, facts.pad_id, np.int64)
-        targets = np.full(shape, IGNORED, np.int64)
-        positions, documents = np.zeros(shape, np.int64), np.zeros(shape, np.int32)
-        tokens[place] = self.store.tokens[source]
-        following = self.store.tokens[source + 1].astype(np.int64)
-        targets[place] = following if self.store.mask is None else np.where(self.store.mask[source + 1] == 1, following, IGNORED)
+        behind = np.cumsum(sizes)
+        before = behind - sizes
+        place = np.arange(behind[-1])
+        source = place + np.repeat(offsets - before, sizes)
+        within = place - np.repeat(before, sizes)
+        following = self.tokens.take(source + 1).astype(np.int64)
+        if self.mask is not None:
+            following[self.mask.take(source + 1) == 0] = IGNORED
+        if plan.context is not None:
+            following[within < np.repeat(plan.context[chosen], sizes)] = IGNORED
         apart = facts.attend == "document"
-        positions[place] = within if apart else place[1]
-        documents[place] = np.repeat(number, sizes) + 1 if apart else 1
-        return Batch(tokens, targets, positions, documents, rows)
+        row_ends = behind[ends - 1]
+        row_sizes = np.diff(row_ends, prepend=0)
+        within = within if apart else place - np.repeat(row_ends - row_sizes, row_sizes)
+        numbers = np.repeat(number.astype(np.int32) + 1, sizes) if apart else np.ones(len(place), np.int32)
+        columns = (self.tokens.take(source).astype(np.int64), following, within, numbers)
+        shape = (len(rows), int(row_sizes.max()))
+        if len(place) == shape[0] * shape[1]:
+            filled = [values.reshape(shape) for values in columns]
+        else:
+            target = place + np.repeat(np.arange(len(rows)) * shape[1] - (row_ends - row_sizes), row_sizes)
+            filled = [_spread(values, target, shape, empty) for values, empty in zip(columns, (facts.pad_id, IGNORED, 0, 0), strict=True)]
+        return Batch(*filled, rows)
 
     def micro_batches(self, batch: Batch, size: int) -> Iterator[Batch]:
         """The batch in parts of at most `size` sequences, in order."""
         for start in range(0, len(batch.sequences), size):
             part = slice(start, start + size)
             yield Batch(batch.tokens[part], batch.targets[part], batch.positions[part], batch.documents[part], batch.sequences[part])
+
+
+def _spread(values: NDArray[Any], target: NDArray[np.int64], shape: tuple[int, int], empty: int) -> NDArray[Any]:
+    found = np.full(shape, empty, values.dtype)
+    found.reshape(-1)[target] = values
+    return found
+
+
+def _in_memory(plan: Sequences) -> Sequences:
+    """The same arrays as plain views of the files: numpy's memmap class costs a microsecond a look."""
+    context = None if plan.context is None else np.asarray(plan.context)
+    return Sequences(np.asarray(plan.segments), np.asarray(plan.starts), np.asarray(plan.trained), context)

@@ -17,6 +17,7 @@ from ropewalk.core.ledger import write_table
 from ropewalk.data.pack import plan
 from ropewalk.data.tokenizer import Vocabulary
 from ropewalk.data.tokens import SPLITS, Attend, Packing, Split, TokenFacts, split_of
+from ropewalk.data.windows import Windows
 
 ENCODED = "encoded"
 
@@ -111,6 +112,7 @@ class Layout:
     attend: Attend
     holdout: float
     seed: int
+    windows: Windows | None = None
 
     def other_holdout(self, documents: int) -> str:
         """What to do when so few documents all fell to one side."""
@@ -129,6 +131,8 @@ class Layout:
 
 def join_shards(out: Path, vocabulary: Vocabulary, layout: Layout, chat_template: str = "") -> dict[str, Any]:
     """Join `encoded/*` to a store, copy the tokenizer, plan both splits; returns what to report.
+
+    Every token is kept whose document has another one: a token alone predicts nothing and is counted as cropped.
 
     `chat_template` (Jinja) replaces the tokenizer's own, so that a model trained on this is prompted in the same way.
     """
@@ -162,18 +166,22 @@ def join_shards(out: Path, vocabulary: Vocabulary, layout: Layout, chat_template
     TokenFacts(kind, vocabulary.size, layout.length, *ends, vocabulary.key, layout.packing, layout.attend).write(out)  # type: ignore[arg-type]
     text_bytes = int(table["text_bytes"].to_numpy().sum())
     tokens = int(lengths.sum())
-    return {**report, "tokens": tokens, "text_bytes": text_bytes, "bytes_per_token": text_bytes / tokens if tokens else 0.0}
+    kept = int(lengths[lengths > 1].sum())
+    flow = {"tokens_in": tokens, "tokens_kept": kept, "tokens_cropped": tokens - kept}
+    flow["tokens_padded"] = sum(report[f"{split}/padding"] for split in SPLITS)
+    return {**report, **flow, "tokens": tokens, "text_bytes": text_bytes, "bytes_per_token": text_bytes / tokens if tokens else 0.0}
 
 
 def _plan_split(
     folder: Path, split: Split, offsets: NDArray[np.int64], lengths: NDArray[np.int64], layout: Layout, mask: NDArray[np.uint8] | None
 ) -> Mapping[str, Any]:
-    planned = plan(offsets, np.maximum(lengths - 1, 0), layout.length, layout.packing, mask)
+    planned = plan(offsets, np.maximum(lengths - 1, 0), layout.length, layout.packing, mask, layout.windows)
     folder.mkdir()
-    for name, values in (("segments", planned.segments), ("starts", planned.starts), ("trained", planned.trained)):
-        np.save(folder / f"{name}.npy", values, allow_pickle=False)
+    planned.write(folder)
     room = len(planned) * layout.length
+    overlap = planned.positions - int(np.maximum(lengths - 1, 0).sum())
     return {
+        **({f"{split}/overlap": overlap} if layout.windows else {}),
         f"{split}/documents": len(lengths),
         f"{split}/sequences": len(planned),
         f"{split}/positions": planned.positions,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version as library_version
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -60,21 +60,26 @@ class Pack(Stage, type="pack"):
         return {"tokenizers": library_version("tokenizers")}
 
     def make(self, context: Context) -> Facts:
-        vocabulary = context.open(self.tokenizer).vocabulary()
-        shards = context.open(self.input).shards()
-        wanted: Engine = "tokenizers" if self.controls == "ids" else self.engine
-        engine, why = choose_engine(vocabulary, wanted, [shard.content for shard in shards])
-        if why:
-            context.log.warning("%s: encoded with tokenizers, not gigatoken: %s", context.name, why)
-        receipts = context.map(Encode(vocabulary.folder, engine, self.bos, self.eos, self.controls == "ids"), shards)
-        counts = add_counts(receipt.counts for receipt in receipts)
-        spelt = counts.pop("spelt_controls")
-        if not counts["kept"]:
-            raise DataError(f"{context.name}: the corpus holds no document", remedy="see why in the ledger of the stages before it")
         layout = Layout(self.length, self.packing, self.attend, self.holdout, context.seed)
-        report = join_shards(context.out, vocabulary, layout)
-        layout.check_split(context.name, counts["kept"], report)
-        return Facts(counts, {**report, "spelt_controls": spelt, "encoded_by": engine})
+        how = Encode(Path(), "tokenizers", self.bos, self.eos, self.controls == "ids")
+        return make_tokens(context, self.input, self.tokenizer, self.engine, how, layout)
+
+
+def make_tokens(context: Context, corpus: Ref[Corpus], tokenizer: Ref[Tokenizer], wanted: Engine, how: Encode, layout: Layout) -> Facts:
+    """Encode a corpus into `context.out` and plan its sequences; what `how` leaves open (tokenizer, engine) is decided here."""
+    vocabulary = context.open(tokenizer).vocabulary()
+    shards = context.open(corpus).shards()
+    engine, why = choose_engine(vocabulary, "tokenizers" if how.controls else wanted, [shard.content for shard in shards])
+    if why:
+        context.log.warning("%s: encoded with tokenizers, not gigatoken: %s", context.name, why)
+    receipts = context.map(replace(how, tokenizer=vocabulary.folder, engine=engine), shards)
+    counts = add_counts(receipt.counts for receipt in receipts)
+    spelt = counts.pop("spelt_controls")
+    if not counts["kept"]:
+        raise DataError(f"{context.name}: the corpus holds no document", remedy="see why in the ledger of the stages before it")
+    report = join_shards(context.out, vocabulary, layout)
+    layout.check_split(context.name, counts["kept"], report)
+    return Facts(counts, {**report, "spelt_controls": spelt, "encoded_by": engine})
 
 
 @dataclass(frozen=True)
