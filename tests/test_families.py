@@ -30,10 +30,12 @@ MINIMUM: dict[tuple[str, str], dict[str, Any]] = {
     ("stage", "format"): {"source": "python_docs_questions"},
     ("stage", "gate"): {"scores": "scores", "checks": [{"type": "at_most", "metric": "perplexity/bits_per_byte", "value": 2.4}]},
     ("stage", "load"): {"source": "python_docs"},
+    ("stage", "mixture"): {"parts": {"all": {"data": "packed"}}},
     ("stage", "pack"): {"input": "unique", "tokenizer": "vocab", "length": 256},
     ("stage", "render"): {"input": "chats", "tokenizer": "vocab", "length": 256},
     ("stage", "tokenizer"): {"input": "unique"},
     ("stage", "train"): {"data": "packed", "model": "gpt", "budget": {"steps": 10}},
+    ("stage", "windows"): {"input": "unique", "tokenizer": "vocab", "length": 256, "stride": 128},
     ("suite", "answer_loss"): {"data": "turns"},
     ("suite", "perplexity"): {"data": "packed"},
 }

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ropewalk.core.errors import DataError
-from ropewalk.data.order import permuted
+from ropewalk.data.order import inverse, permuted
 from ropewalk.data.tokens import Sequences, Split, Tokens
 
 IGNORED = -100
@@ -34,7 +34,7 @@ class Loader:
     """Batches of one split of a store, each sequence once an epoch in an order that (seed, epoch) gives."""
 
     def __init__(self, tokens: Tokens, split: Split, batch_sequences: int, seed: int, *, drop_last: bool = False) -> None:
-        self.store, self.batch_sequences, self.seed = tokens, batch_sequences, seed
+        self.store, self.split, self.batch_sequences, self.seed = tokens, split, batch_sequences, seed
         self.plan = _in_memory(tokens.sequences(split))
         self.tokens = np.asarray(tokens.tokens)
         self.mask = None if tokens.mask is None else np.asarray(tokens.mask)
@@ -50,6 +50,11 @@ class Loader:
     def tokens_per_epoch(self) -> int:
         """Positions of all sequences, padding left out."""
         return self.plan.positions
+
+    @property
+    def trained_per_epoch(self) -> int:
+        """Predicted tokens of all sequences."""
+        return int(self.plan.trained.sum())
 
     def indices(self, step: int) -> NDArray[np.int64]:
         """The numbers of the sequences in this step's batch."""
@@ -89,23 +94,54 @@ class Loader:
         row_sizes = np.diff(row_ends, prepend=0)
         within = within if apart else place - np.repeat(row_ends - row_sizes, row_sizes)
         numbers = np.repeat(number.astype(np.int32) + 1, sizes) if apart else np.ones(len(place), np.int32)
-        columns = (self.tokens.take(source).astype(np.int64), following, within, numbers)
         shape = (len(rows), int(row_sizes.max()))
-        if len(place) == shape[0] * shape[1]:
-            filled = [values.reshape(shape) for values in columns]
-        else:
+        target = None
+        if len(place) < shape[0] * shape[1]:
             target = place + np.repeat(np.arange(len(rows)) * shape[1] - (row_ends - row_sizes), row_sizes)
-            filled = [_spread(values, target, shape, empty) for values, empty in zip(columns, (facts.pad_id, IGNORED, 0, 0), strict=True)]
-        return Batch(*filled, rows)
+        return Batch(
+            _spread(self.tokens.take(source).astype(np.int64), target, shape, facts.pad_id),
+            _spread(following, target, shape, IGNORED),
+            _spread(within, target, shape, 0),
+            _spread(numbers, target, shape, 0),
+            rows,
+        )
 
     def micro_batches(self, batch: Batch, size: int) -> Iterator[Batch]:
         """The batch in parts of at most `size` sequences, in order."""
-        for start in range(0, len(batch.sequences), size):
-            part = slice(start, start + size)
-            yield Batch(batch.tokens[part], batch.targets[part], batch.positions[part], batch.documents[part], batch.sequences[part])
+        return parted(batch, size)
+
+    def over(self, total_steps: int) -> Self:
+        """The loader of a training of so many steps: itself, for one store has no course."""
+        return self
+
+    def stores(self) -> list[tuple[str, Tokens]]:
+        """(part, store) of all that is read; one store has no part's name."""
+        return [("", self.store)]
+
+    def parts(self, step: int) -> list[tuple[str, Tokens, NDArray[np.int64]]]:
+        """(part, store, numbers of the sequences that it gives to the step's batch)."""
+        return [("", self.store, self.indices(step))]
+
+    def steps_of(self, part: str, row: int, total_steps: int) -> list[int]:
+        """The steps before `total_steps` whose batch holds a sequence."""
+        epochs = range(-(-total_steps // self.steps_per_epoch))
+        places = [(epoch, int(inverse(len(self.plan), self.seed, epoch, np.array([row]))[0])) for epoch in epochs]
+        within = [(epoch, place // self.batch_sequences) for epoch, place in places]
+        steps = [epoch * self.steps_per_epoch + step for epoch, step in within if step < self.steps_per_epoch]
+        return [step for step in steps if step < total_steps]
 
 
-def _spread(values: NDArray[Any], target: NDArray[np.int64], shape: tuple[int, int], empty: int) -> NDArray[Any]:
+def parted(batch: Batch, size: int) -> Iterator[Batch]:
+    """The batch in parts of at most `size` rows, in order."""
+    for start in range(0, len(batch.sequences), size):
+        part = slice(start, start + size)
+        yield Batch(batch.tokens[part], batch.targets[part], batch.positions[part], batch.documents[part], batch.sequences[part])
+
+
+def _spread(values: NDArray[Any], target: NDArray[np.int64] | None, shape: tuple[int, int], empty: int) -> NDArray[Any]:
+    """The values at their places in a batch; in order where it has no padding."""
+    if target is None:
+        return values.reshape(shape)
     found = np.full(shape, empty, values.dtype)
     found.reshape(-1)[target] = values
     return found

@@ -130,6 +130,9 @@ class Tokens(Artifact, kind="Tokens"):
     def sequences(self, split: Split) -> Sequences:
         return Sequences.read(self.path / split)
 
+    def num_sequences(self, split: Split) -> int:
+        return len(self.sequences(split)) if (self.path / split).is_dir() else 0
+
     def read(self, split: Split) -> Iterator[TokenDocument]:
         """Each document of a split with its tokens."""
         table = self.documents

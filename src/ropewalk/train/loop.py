@@ -25,6 +25,7 @@ from ropewalk.tasks.torch_batch import to_torch
 
 if TYPE_CHECKING:
     from ropewalk.data.loader import Batch, Loader
+    from ropewalk.data.mixed_loader import MixedLoader
     from ropewalk.models.gpt_module import Decoder
     from ropewalk.optim.schedules import Schedule
     from ropewalk.tasks.task import Task
@@ -64,7 +65,7 @@ class Plan:
 
 def train(
     state: TrainState,
-    loader: Loader,
+    loader: Loader | MixedLoader,
     task: Task,
     schedule: Schedule,
     plan: Plan,
@@ -86,6 +87,7 @@ def train(
         started = time.perf_counter()
         position = state.step + state.skipped
         weight, batch = loader.weight(position), loader.at(position)
+        waited = time.perf_counter() - started
 
         loss = _add_gradients(state.model, task, loader.micro_batches(batch, plan.micro_batch), weight, plan, position)
         norm = _gradient_norm(parameters)
@@ -106,7 +108,7 @@ def train(
         state.skipped_in_a_row = 0
         seconds = time.perf_counter() - started
         rate = plan.learning_rate * factor
-        facts = {"predicted": weight}
+        facts = {"predicted": weight, "wait_seconds": waited}
         request = tell(StepEnded(state.step, plan.total_steps, loss, rate, norm, tokens, seconds, facts))
 
         last, best = state.step == plan.total_steps, False

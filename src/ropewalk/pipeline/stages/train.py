@@ -16,9 +16,10 @@ from ropewalk.core.errors import ChangedRun, CheckpointError, DataError
 from ropewalk.core.events import Event, Recovered, Started, StopRequest
 from ropewalk.core.reference import Ref
 from ropewalk.core.seed import derive
-from ropewalk.data.loader import Loader
+from ropewalk.data.mixed_loader import open_loader
+from ropewalk.data.mixture import Mixture
 from ropewalk.data.tokenizer import Vocabulary
-from ropewalk.data.tokens import Tokens
+from ropewalk.data.tokens import Split, Tokens
 from ropewalk.hardware.device import pick_device
 from ropewalk.hardware.memory import default_micro_batch
 from ropewalk.hardware.precision import resolve_precision
@@ -32,6 +33,8 @@ from ropewalk.tasks.task import Task
 from ropewalk.train.settings import BatchSize, Budget, EarlyStopping, Evaluation, Saving
 
 if TYPE_CHECKING:
+    from ropewalk.data.loader import Loader
+    from ropewalk.data.mixed_loader import MixedLoader
     from ropewalk.models.gpt_module import Decoder
     from ropewalk.train.checkpoint import Checkpoints
     from ropewalk.train.loop import Evaluator, Plan
@@ -46,8 +49,8 @@ class Train(Stage, type="train"):
     makes: ClassVar[type[Artifact]] = Model
     seeded: ClassVar[bool] = True
 
-    data: Ref[Tokens]
-    """Tokens from pack or render; their tokenizer goes into the model."""
+    data: Ref[Tokens | Mixture]
+    """Tokens from pack, windows or render, or a mixture of them; their tokenizer goes into the model."""
     task: Task = Field(default="lm", validate_default=True)
     """What is learned from them."""
     model: Architecture | None = None
@@ -134,12 +137,13 @@ class Train(Stage, type="train"):
         from ropewalk.train.signals import StopSignals
 
         tokens = context.open(self.data)
-        loader = Loader(tokens, "train", self.batch.num_sequences(tokens.length), derive(context.seed, "order"))
+        loader = open_loader(tokens, "train", self.batch.num_sequences(tokens.length), derive(context.seed, "order"))
         device = pick_device(self.device)
         module = self._module(context, tokens, device)
         state = self._state(module)
         checkpoints = Checkpoints(context.work / "checkpoints", self.save.keep)
         plan = self._plan(context, tokens, loader, device)
+        loader = loader.over(plan.total_steps)
         self._resume(context, state, checkpoints, plan.total_steps)
         evaluate = self._evaluator(context, tokens, module, plan)
 
@@ -162,7 +166,7 @@ class Train(Stage, type="train"):
         facts = {
             "parameters": sum(parameter.numel() for parameter in module.parameters()),
             "tokens": round(plan.total_steps * a_step),
-            "predicted": round(plan.total_steps * int(loader.plan.trained.sum()) / loader.steps_per_epoch),
+            "predicted": round(plan.total_steps * loader.trained_per_epoch / loader.steps_per_epoch),
             "batch": loader.batch_sequences,
             "micro_batch": plan.micro_batch,
             "device": device,
@@ -189,7 +193,7 @@ class Train(Stage, type="train"):
         numbers = {"parameters": facts["parameters"], "steps": state.step, "tokens": state.tokens, "skipped_updates": state.skipped}
         return Facts(metrics={**numbers, **last, **best})
 
-    def _module(self, context: Context, tokens: Tokens, device: str) -> Decoder:
+    def _module(self, context: Context, tokens: Tokens | Mixture, device: str) -> Decoder:
         """A new model, or the one to go on with; it must fit the data's tokenizer and length."""
         if self.model is not None:
             module = self.model.build(tokens.facts.vocab_size, derive(context.seed, "model")).to(device)
@@ -233,13 +237,13 @@ class Train(Stage, type="train"):
                 remedy="give a budget that is no smaller, or --restart to train this stage from its beginning",
             )
 
-    def _plan(self, context: Context, tokens: Tokens, loader: Loader, device: str) -> Plan:
+    def _plan(self, context: Context, tokens: Tokens | Mixture, loader: Loader | MixedLoader, device: str) -> Plan:
         import torch
 
         from ropewalk.train.loop import Plan
 
         total = self.budget.total_steps(loader.steps_per_epoch, loader.tokens_per_epoch)
-        held_out = len(tokens.sequences("holdout"))
+        held_out = tokens.num_sequences("holdout")
         if self.early_stopping and not held_out:
             raise DataError(f"{context.name}: early stopping needs held-out data", remedy="set holdout in the stage that makes the data")
         precision = resolve_precision(self.precision, device)
@@ -259,7 +263,7 @@ class Train(Stage, type="train"):
             on_not_finite=self.on_not_finite,
         )
 
-    def _evaluator(self, context: Context, tokens: Tokens, module: Decoder, plan: Plan) -> Evaluator | None:
+    def _evaluator(self, context: Context, tokens: Tokens | Mixture, module: Decoder, plan: Plan) -> Evaluator | None:
         """Loss of fixed held-out sequences and of as many fixed training ones."""
         from ropewalk.tasks.measure import mean_loss
         from ropewalk.train.loop import precision
@@ -267,8 +271,9 @@ class Train(Stage, type="train"):
         if not plan.evaluate_every:
             return None
         seed = derive(context.seed, "evaluation")
-        wanted = min(self.evaluate.sequences, len(tokens.sequences("holdout")), len(tokens.sequences("train")))
-        loaders = {"holdout_loss": Loader(tokens, "holdout", wanted, seed), "train_loss": Loader(tokens, "train", wanted, seed)}
+        wanted = min(self.evaluate.sequences, tokens.num_sequences("holdout"), tokens.num_sequences("train"))
+        sides: dict[str, Split] = {"holdout_loss": "holdout", "train_loss": "train"}
+        loaders = {name: open_loader(tokens, split, wanted, seed, even=True) for name, split in sides.items()}
 
         def measured() -> dict[str, float]:
             return {
