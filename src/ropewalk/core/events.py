@@ -35,6 +35,8 @@ class StepEnded:
     """Positions processed in this step, padding left out."""
     seconds: float
     facts: Mapping[str, Any] = field(default_factory=dict)
+    wait_seconds: float = 0.0
+    """Of `seconds`, what it took to get the batch."""
 
 
 @dataclass(frozen=True)

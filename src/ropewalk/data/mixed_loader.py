@@ -41,6 +41,7 @@ class MixedLoader:
         self.trained_means = np.array([loader.plan.trained.sum() for loader in self.loaders]) / self.sizes
         self.total_steps = total_steps
         self.draws = self._draws()
+        self._last: tuple[int, list[tuple[int, Int64s]]] = (-1, [])  # of the last step asked for: weight and batch ask in turn
         self.easiest = [None if self.even else mixture.easiest(part) for part in used]
         if total_steps is not None and self.draws.most < total_steps * batch_sequences:
             raise DataError(
@@ -92,7 +93,15 @@ class MixedLoader:
     def parts(self, step: int) -> list[tuple[str, Tokens, Int64s]]:
         """(part, its store, numbers of the sequences that it gives to the step's batch)."""
         stores = self.stores()
-        return [(*stores[part], self._rows(part, *drawn)) for part, drawn in self._drawn(step)]
+        return [(*stores[part], rows) for part, rows in self._sequences(step)]
+
+    def _sequences(self, step: int) -> list[tuple[int, Int64s]]:
+        """(part, sequences) of a step's batch."""
+        known, found = self._last
+        if known != step:
+            found = [(part, self._rows(part, *drawn)) for part, drawn in self._drawn(step)]
+            self._last = (step, found)
+        return found
 
     def _drawn(self, step: int) -> list[tuple[int, tuple[int, int]]]:
         """(part, its draws from … to) of a step's batch; a part may stand there more than once.
@@ -139,18 +148,15 @@ class MixedLoader:
 
     def indices(self, step: int) -> Int64s:
         """The numbers of the step's sequences, counted through all parts."""
-        return np.concatenate([self.first[part] + self._rows(part, *drawn) for part, drawn in self._drawn(step)])
+        return np.concatenate([self.first[part] + rows for part, rows in self._sequences(step)])
 
     def weight(self, step: int) -> int:
         """Predicted tokens in the step's batch, without reading it."""
-        return sum(int(self.loaders[part].plan.trained[self._rows(part, *drawn)].sum()) for part, drawn in self._drawn(step))
+        return sum(int(self.loaders[part].plan.trained[rows].sum()) for part, rows in self._sequences(step))
 
     def at(self, step: int) -> Batch:
         """The batch of any step; of `batch_sequences` sequences, or of more and shorter rows early in a course of lengths."""
-        pieces = []
-        for part, drawn in self._drawn(step):
-            rows = self._rows(part, *drawn)
-            pieces.append((self.loaders[part].gather(rows), self.first[part] + rows))
+        pieces = [(self.loaders[part].gather(rows), self.first[part] + rows) for part, rows in self._sequences(step)]
         batch = _stacked(pieces, self.mixture.facts.pad_id)
         course = None if self.even else self.mixture.row_length
         if course is None or self.total_steps is None:

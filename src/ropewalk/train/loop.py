@@ -108,8 +108,8 @@ def train(
         state.skipped_in_a_row = 0
         seconds = time.perf_counter() - started
         rate = plan.learning_rate * factor
-        facts = {"predicted": weight, "wait_seconds": waited}
-        request = tell(StepEnded(state.step, plan.total_steps, loss, rate, norm, tokens, seconds, facts))
+        facts = {"predicted": weight}
+        request = tell(StepEnded(state.step, plan.total_steps, loss, rate, norm, tokens, seconds, facts, waited))
 
         last, best = state.step == plan.total_steps, False
         if evaluate and plan.evaluate_every and (last or state.step % plan.evaluate_every == 0):
