@@ -50,8 +50,8 @@ class TrainTokenizer(Stage, type="tokenizer"):
     """Control tokens for a chat template."""
     min_frequency: int = Field(default=2, ge=1)
     """A pair seen less often is not merged."""
-    pretokenizer: Pretokenizer = "gpt2"
-    """Whose rule cuts text into words before merging."""
+    pretokenizer: Pretokenizer | None = None
+    """Whose rule cuts text into words before merging; gpt2 when left out. Ranks of tiktoken don't say theirs: it must be given."""
     split_digits: bool = False
     """Whether each digit is a word of its own."""
     byte_fallback: bool = False
@@ -67,7 +67,7 @@ class TrainTokenizer(Stage, type="tokenizer"):
     def _one_origin(self) -> Self:
         if self.input is None and self.from_ is None:
             raise ValueError("needs input (a corpus to learn from) or from (a tokenizer to load)")
-        idle = [name for name in TRAINING if name in self.model_fields_set] if self.from_ else []
+        idle = [name for name in TRAINING if getattr(self, name) != type(self).model_fields[name].default] if self.from_ else []
         if idle:
             raise ValueError(f"{', '.join(idle)}: a loaded tokenizer is not trained; leave it out, or leave out from")
         return self
@@ -86,9 +86,14 @@ class TrainTokenizer(Stage, type="tokenizer"):
     def controls(self) -> tuple[str, ...]:
         return (END, *CHATML) if self.special == "chatml" else (END,)
 
+    @property
+    def words(self) -> Pretokenizer:
+        """The rule that a trained tokenizer cuts text by."""
+        return self.pretokenizer or "gpt2"
+
     def trainer(self) -> Resolved:
         """gigatoken knows byte-level BPE with GPT-2's words only."""
-        known = self.kind == "bpe" and self.pretokenizer == "gpt2" and not self.split_digits
+        known = self.kind == "bpe" and self.words == "gpt2" and not self.split_digits
         return resolve_engine(self.engine) if known else "tokenizers"
 
     def problems(self, upstream: Mapping[str, Stage | Artifact]) -> list[tuple[str, str]]:
@@ -103,7 +108,7 @@ class TrainTokenizer(Stage, type="tokenizer"):
             found.append(("kind", f"each training of wordpiece finds another vocabulary on the same text: {advice}"))
         if self.byte_fallback and self.kind != "unigram":
             found.append(("byte_fallback", "bpe merges bytes, so nothing is left to fall back from: leave it out, or set kind: unigram"))
-        if self.engine == "gigatoken" and (self.kind != "bpe" or self.pretokenizer != "gpt2" or self.split_digits):
+        if self.engine == "gigatoken" and (self.kind != "bpe" or self.words != "gpt2" or self.split_digits):
             found.append(("engine", "gigatoken trains bpe with the gpt2 pretokenizer only: set engine: auto"))
         least = (FALLBACK_IDS if self.byte_fallback else ALPHABET + (self.kind == "unigram")) + len(self.controls)
         if self.size < least:
@@ -115,9 +120,7 @@ class TrainTokenizer(Stage, type="tokenizer"):
         corpus = context.open(self.input) if self.input is not None else None
         metrics: dict[str, Any] = {}
         if self.from_ is not None:
-            engine, ends, template = load_tokenizer(
-                self.from_, self._stated_pretokenizer(), self.controls if self.special != "none" else ()
-            )
+            engine, ends, template = load_tokenizer(self.from_, self.pretokenizer, self.controls if self.special != "none" else ())
         else:
             assert corpus is not None
             engine, metrics = self._trained(context, corpus)
@@ -129,9 +132,6 @@ class TrainTokenizer(Stage, type="tokenizer"):
         vocabulary = Vocabulary(context.out)
         return Facts(metrics={**metrics, "size": vocabulary.size, **self._measured(context, vocabulary, corpus)})
 
-    def _stated_pretokenizer(self) -> Pretokenizer | None:
-        return self.pretokenizer if "pretokenizer" in self.model_fields_set else None
-
     def _trained(self, context: Context, corpus: Corpus) -> tuple[Trained, dict[str, Any]]:
         from ropewalk.data.tokenizer_training import Training, train
 
@@ -139,7 +139,7 @@ class TrainTokenizer(Stage, type="tokenizer"):
         share = min(1.0, self.sample / total_bytes) if self.sample and total_bytes else 1.0
         files = [shard.content for shard in corpus.shards()]
         settings = Training(
-            self.kind, self.size, self.controls, self.min_frequency, self.pretokenizer, self.split_digits, self.byte_fallback, share
+            self.kind, self.size, self.controls, self.min_frequency, self.words, self.split_digits, self.byte_fallback, share
         )
         with context.progress(context.name, corpus.num_documents, "documents") as bar:
             found = train(settings, files, self.trainer(), context.work, bar.advance)
@@ -158,7 +158,7 @@ class TrainTokenizer(Stage, type="tokenizer"):
         facts = {**measured.facts(), **vocabulary_facts(vocabulary, measured.seen), "measured_bytes": measured.text_bytes.total()}
         if self.compare is not None:
             folder = context.work / "compared"
-            engine, ends, _ = load_tokenizer(self.compare, self._stated_pretokenizer(), ())
+            engine, ends, _ = load_tokenizer(self.compare, self.pretokenizer, ())
             save_tokenizer(engine, folder, ends=ends)
             other = Vocabulary(folder)
             theirs = self._on_corpus(other, corpus).facts()
