@@ -117,7 +117,7 @@ def test_drop_last_leaves_out_the_short_batch_only(thousand: Tokens) -> None:
     loader = Loader(thousand, "train", 12, 5, drop_last=True)
     seen = [id_ for step in range(loader.steps_per_epoch) for id_ in ids_of(loader.at(step))]
     assert len(seen) == len(set(seen)) == 996
-    assert sorted(ids_of(loader.at(loader.steps_per_epoch)) + seen[12:])[:1] == [0] or len(seen) == 996
+    assert len(ids_of(Loader(thousand, "train", 12, 5).at(loader.steps_per_epoch))) == 4
 
 
 @settings(max_examples=15, deadline=None)
@@ -171,19 +171,20 @@ def packed(documents: list[list[int]]) -> Batch:
     return Batch(np.array([tokens]), np.array([targets]), np.array([positions]), np.array([numbers], np.int32), np.zeros(1, np.int64))
 
 
-@pytest.mark.parametrize("kind", ["bpe", "unigram"])
-def test_every_process_trains_the_same_bytes(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("processes", [4, pytest.param(20, marks=pytest.mark.slow)])
+def test_every_process_trains_the_same_bytes(tmp_path: Path, processes: int) -> None:
     code = (
         "import sys\nfrom pathlib import Path\nfrom ropewalk.data.tokenizer import *\nfrom ropewalk.data.tokenizer_kinds import *\n"
         "texts = [f'{w} {w[::-1]} the {w*2}' for w in 'alpha beta gamma delta epsilon zeta eta theta'.split()] * 3\n"
-        "engine = train_byte_bpe(texts, 320, (END,), 2, 'gpt2') if sys.argv[2] == 'bpe' else "
-        "train_unigram(texts, 320, (END,), 'gpt2', split_digits=False, byte_fallback=False)\n"
-        "save_tokenizer(engine, Path(sys.argv[1]))"
+        "save_tokenizer(train_byte_bpe(texts, 320, (END,), 2, 'gpt2'), Path(sys.argv[1]) / 'bpe')\n"
+        "for fall in (False, True):\n"
+        "    engine = train_unigram(texts, 330, (END,), 'gpt2', split_digits=False, byte_fallback=fall)\n"
+        "    save_tokenizer(engine, Path(sys.argv[1]) / f'unigram-{fall}')\n"
     )
     environment = {"PATH": "", "PYTHONPATH": os.pathsep.join(sys.path)}
     found = set()
-    for seed in range(20 if kind == "unigram" else 4):
+    for seed in range(processes):
         folder = tmp_path / str(seed)
-        subprocess.run([sys.executable, "-c", code, str(folder), kind], env={**environment, "PYTHONHASHSEED": str(seed)}, check=True)
-        found.add((folder / "tokenizer.json").read_bytes())
+        subprocess.run([sys.executable, "-c", code, str(folder)], env={**environment, "PYTHONHASHSEED": str(seed)}, check=True)
+        found.add(tuple((folder / name / "tokenizer.json").read_bytes() for name in ("bpe", "unigram-False", "unigram-True")))
     assert len(found) == 1
