@@ -77,15 +77,12 @@ def pieces_of(lengths: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 def batches(loader: Loader, workers: int, steps: int) -> float:
     """Million tokens a CPU second; of threads too."""
-    source = Loading(workers=workers, prefetch=4).start(loader)
-    source.at(0)
-    started, tokens = time.process_time(), 0
-    for step in range(steps):
-        tokens += source.at(step).tokens.size
-    rate = tokens / (time.process_time() - started) / 1e6
-    if source is not loader:
-        source.__exit__(None, None, None)  # type: ignore[union-attr]
-    return rate
+    with Loading(workers=workers, prefetch=4).start(loader) as source:
+        source.at(0)
+        started, tokens = time.process_time(), 0
+        for step in range(steps):
+            tokens += source.at(step).tokens.size
+        return tokens / (time.process_time() - started) / 1e6
 
 
 def main() -> int:

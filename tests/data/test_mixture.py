@@ -32,7 +32,7 @@ def drawn(loader: MixedLoader, steps: range) -> list[tuple[str, int]]:
     return [(part, int(row)) for step in steps for part, _, rows in loader.parts(step) for row in rows]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     sizes=st.lists(st.integers(1, 30), min_size=1, max_size=5),
     batch=st.integers(1, 7),
@@ -45,7 +45,7 @@ def test_every_batch_is_full_and_each_part_is_read_epoch_by_epoch(
     names = {f"p{number}": size for number, size in enumerate(sizes)}
     weights = {name: data.draw(st.floats(0.01, 10)) for name in names}
     loader = MixedLoader(make_mixture(folder / "m", stores(folder, names), weights), "train", batch, 3)
-    steps = 60
+    steps = 30
     found = drawn(loader, range(steps))
     assert len(found) == steps * batch and all(len(loader.indices(step)) == batch for step in range(steps))
     for name, size in names.items():
@@ -170,17 +170,15 @@ def test_open_loader_tells_them_apart(tmp_path: Path) -> None:
 def test_threads_that_work_ahead_change_no_bit(tmp_path: Path, workers: int) -> None:
     loader = Loader(make_store(tmp_path / "a", [5, 9, 30, 2, 17] * 4, 16), "train", 2, 0)
     wanted = [loader.at(step) for step in (*range(12), 3, 4, 0)]
-    ahead = Loading(workers=workers, prefetch=3).start(loader)
-    found = [ahead.at(step) for step in (*range(12), 3, 4, 0)]
+    with Loading(workers=workers, prefetch=3).start(loader) as ahead:
+        found = [ahead.at(step) for step in (*range(12), 3, 4, 0)]
     for left, right in zip(wanted, found, strict=True):
         assert all(
             np.array_equal(getattr(left, name), getattr(right, name))
             for name in ("tokens", "targets", "positions", "documents", "sequences")
         )
     assert ahead.weight(1) == loader.weight(1) and len(list(ahead.micro_batches(wanted[0], 1))) == len(wanted[0].sequences)
-    if isinstance(ahead, Ahead):
-        assert ahead.waited_seconds >= 0
-        ahead.__exit__(None, None, None)
+    assert isinstance(ahead, Ahead) == bool(workers)
 
 
 def test_draws_with_a_share_that_is_zero_at_first() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,16 @@ class Batch:
     positions: NDArray[np.int64]  # (B, T), from 0 in each segment (in each row where attention crosses documents)
     documents: NDArray[np.int32]  # (B, T), 0 = padding, else the segment attention stays in
     sequences: NDArray[np.int64]  # (B,) numbers of the sequences in the store
+
+
+class Batches(Protocol):
+    """What the loop wants of a loader."""
+
+    def at(self, step: int) -> Batch: ...
+
+    def weight(self, step: int) -> int: ...
+
+    def micro_batches(self, batch: Batch, size: int) -> Iterator[Batch]: ...
 
 
 class Loader:

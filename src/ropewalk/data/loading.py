@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import Annotated, Self
 
 from pydantic import Field
 
 from ropewalk.core.component import RUNTIME, Component
-from ropewalk.data.loader import Batch, Loader
+from ropewalk.data.loader import Batch, Batches, Loader
 from ropewalk.data.mixed_loader import MixedLoader
 
 
@@ -26,12 +26,12 @@ class Loading(Component):
     drop_last: bool = False
     """Whether an epoch leaves out its last batch where that would be short."""
 
-    def start(self, loader: Loader | MixedLoader) -> Loader | MixedLoader | Ahead:
-        """The loader itself, or one that works ahead; close that one when done."""
-        return Ahead(loader, self.workers, self.prefetch) if self.workers else loader
+    def start(self, loader: Loader | MixedLoader) -> AbstractContextManager[Batches]:
+        """The loader itself, or one that works ahead while the context lasts."""
+        return Ahead(loader, self.workers, self.prefetch) if self.workers else nullcontext(loader)
 
 
-class Ahead(AbstractContextManager["Ahead"]):
+class Ahead(AbstractContextManager[Batches]):
     """A loader's batches, the next ones worked out by threads while one is used; the same bits in the same order."""
 
     def __init__(self, loader: Loader | MixedLoader, workers: int, prefetch: int) -> None:

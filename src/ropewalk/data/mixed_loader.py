@@ -211,13 +211,17 @@ def _stacked(pieces: list[tuple[Batch, Int64s]], pad_id: int) -> Batch:
         return Batch(batch.tokens, batch.targets, batch.positions, batch.documents, sequences)
     width = max(batch.tokens.shape[1] for batch, _ in pieces)
 
-    def joined(name: str, empty: int) -> NDArray[np.int64]:
-        rows = [getattr(batch, name) for batch, _ in pieces]
-        return np.concatenate([np.pad(values, ((0, 0), (0, width - values.shape[1])), constant_values=empty) for values in rows])
-
-    documents = joined("documents", 0).astype(np.int32)
     sequences = np.concatenate([sequences for _, sequences in pieces])
-    return Batch(joined("tokens", pad_id), joined("targets", IGNORED), joined("positions", 0), documents, sequences)
+    shape = (len(sequences), width)
+    tokens, targets = np.full(shape, pad_id, np.int64), np.full(shape, IGNORED, np.int64)
+    positions, documents = np.zeros(shape, np.int64), np.zeros(shape, np.int32)
+    row = 0
+    for batch, _ in pieces:
+        place = np.s_[row : row + batch.tokens.shape[0], : batch.tokens.shape[1]]
+        tokens[place], targets[place] = batch.tokens, batch.targets
+        positions[place], documents[place] = batch.positions, batch.documents
+        row += batch.tokens.shape[0]
+    return Batch(tokens, targets, positions, documents, sequences)
 
 
 def cut_rows(batch: Batch, length: int, pad_id: int) -> Batch:
@@ -238,8 +242,13 @@ def cut_rows(batch: Batch, length: int, pad_id: int) -> Batch:
     return Batch(tokens, targets, positions[full], documents[full].astype(np.int32), np.repeat(batch.sequences, pieces)[full])
 
 
-def open_loader(data: Tokens | Mixture, split: Split, batch_sequences: int, seed: int, *, even: bool = False) -> Loader | MixedLoader:
-    """The loader of a store or of a mixture; `even` ones take from a mixture's parts by size, for measuring."""
+def open_loader(
+    data: Tokens | Mixture, split: Split, batch_sequences: int, seed: int, *, even: bool = False, drop_last: bool = False
+) -> Loader | MixedLoader:
+    """The loader of a store or of a mixture; `even` ones take from a mixture's parts by size, for measuring.
+
+    A mixture's batches are all full, so it has no last one to drop.
+    """
     if isinstance(data, Mixture):
         return MixedLoader(data, split, batch_sequences, seed, even=even)
-    return Loader(data, split, batch_sequences, seed)
+    return Loader(data, split, batch_sequences, seed, drop_last=drop_last)

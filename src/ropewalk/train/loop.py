@@ -24,8 +24,7 @@ from ropewalk.core.seed import derive
 from ropewalk.tasks.torch_batch import to_torch
 
 if TYPE_CHECKING:
-    from ropewalk.data.loader import Batch, Loader
-    from ropewalk.data.mixed_loader import MixedLoader
+    from ropewalk.data.loader import Batch, Batches
     from ropewalk.models.gpt_module import Decoder
     from ropewalk.optim.schedules import Schedule
     from ropewalk.tasks.task import Task
@@ -65,7 +64,7 @@ class Plan:
 
 def train(
     state: TrainState,
-    loader: Loader | MixedLoader,
+    loader: Batches,
     task: Task,
     schedule: Schedule,
     plan: Plan,

@@ -16,6 +16,7 @@ from ropewalk.core.errors import ChangedRun, CheckpointError, DataError
 from ropewalk.core.events import Event, Recovered, Started, StopRequest
 from ropewalk.core.reference import Ref
 from ropewalk.core.seed import derive
+from ropewalk.data.loading import Loading
 from ropewalk.data.mixed_loader import open_loader
 from ropewalk.data.mixture import Mixture
 from ropewalk.data.tokenizer import Vocabulary
@@ -65,6 +66,8 @@ class Train(Stage, type="train"):
     """How long to train, in tokens, steps or epochs."""
     batch: BatchSize = BatchSize()
     """What one update sees."""
+    loading: Loading = Loading()
+    """How batches get from the store to the trainer."""
     clip: Annotated[float, Field(gt=0)] | None = 1.0
     """Largest norm of the gradient; null leaves it as it is."""
     average: Annotated[float, Field(gt=0, lt=1)] | None = None
@@ -137,7 +140,8 @@ class Train(Stage, type="train"):
         from ropewalk.train.signals import StopSignals
 
         tokens = context.open(self.data)
-        loader = open_loader(tokens, "train", self.batch.num_sequences(tokens.length), derive(context.seed, "order"))
+        sequences, seed = self.batch.num_sequences(tokens.length), derive(context.seed, "order")
+        loader = open_loader(tokens, "train", sequences, seed, drop_last=self.loading.drop_last)
         device = pick_device(self.device)
         module = self._module(context, tokens, device)
         state = self._state(module)
@@ -145,7 +149,7 @@ class Train(Stage, type="train"):
         plan = self._plan(context, tokens, loader, device)
         loader = loader.over(plan.total_steps)
         self._resume(context, state, checkpoints, plan.total_steps)
-        evaluate = self._evaluator(context, tokens, module, plan)
+        judge = self._evaluator(context, tokens, module, plan)
 
         log = EventLog(context.work / LOG_FILE, state.log_offset)
         stack.callback(log.close)
@@ -173,17 +177,9 @@ class Train(Stage, type="train"):
             "precision": resolve_precision(self.precision, device),
         }
         tell(Started(state.step, plan.total_steps, facts))
-        with StopSignals() as signals:
+        with StopSignals() as signals, self.loading.start(loader) as batches:
             train(
-                state,
-                loader,
-                self.task,
-                self.schedule,
-                plan,
-                tell=tell,
-                save=save,
-                evaluate=evaluate,
-                interrupted=lambda: signals.received,
+                state, batches, self.task, self.schedule, plan, tell=tell, save=save, evaluate=judge, interrupted=lambda: signals.received
             )
         self._take_result(state, checkpoints)
         save_model(context.out, module, tokens.tokenizer_path)
