@@ -53,7 +53,7 @@ def cpu_seconds(work: Callable[[], Any], runs: int = RUNS) -> tuple[float, Any]:
 
 def say(what: str, value: float, unit: str, bar: float, goal: float, *, less: bool) -> bool:
     met = value <= bar if less else value >= bar
-    print(f"{what:34} {value:9.3f} {unit:7} bar {bar:g}  goal {goal:g}  {'ok' if met else 'BELOW THE BAR'}")
+    print(f"{what:34} {value:9.4f} {unit:7} bar {bar:g}  goal {goal:g}  {'ok' if met else 'BELOW THE BAR'}")
     return met
 
 

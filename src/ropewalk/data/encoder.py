@@ -130,7 +130,7 @@ def _fast(vocabulary: Vocabulary) -> Encode:
     plain.update(post_processor=None, truncation=None, padding=None)
     try:
         with NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
-            json.dump(plain, file)
+            file.write(json.dumps(plain))  # json.dump() takes ten times as long
             file.flush()
             engine = gigatoken.Tokenizer(file.name)
     except BaseException as error:  # a panic of its Rust side is no Exception
