@@ -35,6 +35,7 @@ MINIMUM: dict[tuple[str, str], dict[str, Any]] = {
     ("stage", "init"): {"model": "gpt", "tokenizer": "vocab"},
     ("stage", "index"): {"input": "unique"},
     ("stage", "load"): {"source": "python_docs"},
+    ("stage", "mixture"): {"parts": {"all": {"data": "packed"}}},
     ("stage", "pack"): {"input": "unique", "tokenizer": "vocab", "length": 256},
     ("stage", "render"): {"input": "chats", "tokenizer": "vocab", "length": 256},
     ("stage", "sample"): {"input": "clean"},
@@ -43,6 +44,7 @@ MINIMUM: dict[tuple[str, str], dict[str, Any]] = {
     ("stage", "train"): {"data": "packed", "model": "gpt", "budget": {"steps": 10}},
     ("step", "datatrove"): {"filter": "GopherQualityFilter"},
     ("step", "classifier"): {"model": "quality"},
+    ("stage", "windows"): {"input": "unique", "tokenizer": "vocab", "length": 256, "stride": 128},
     ("suite", "answer_loss"): {"data": "turns"},
     ("suite", "perplexity"): {"data": "packed"},
 }

@@ -1,9 +1,7 @@
-"""Tokenizers round-trip, are the same in every process, and never let text become control (cases O17, O18, O22, S11)."""
+"""Tokenizers round-trip, are the same in every process, and never let text become control (cases O18, O22, S11)."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -66,17 +64,3 @@ def test_transformers_opens_it_and_agrees(tmp_path: Path) -> None:
     for text in TEXT[:2]:
         assert theirs(text, add_special_tokens=False)["input_ids"] == words.encode([text])[0].tolist()
     assert theirs.eos_token_id == 0 and len(theirs) == words.size
-
-
-def test_every_process_trains_the_same_bytes(tmp_path: Path) -> None:
-    code = (
-        "import sys\nfrom pathlib import Path\nfrom ropewalk.data.tokenizer import *\n"
-        "texts = [f'{w} {w[::-1]} the {w*2}' for w in 'alpha beta gamma delta epsilon zeta eta theta'.split()] * 3\n"
-        "save_tokenizer(train_byte_bpe(texts, 320, (END,), 2, 'gpt2'), Path(sys.argv[1]))"
-    )
-    found = set()
-    for seed in ("0", "1", "77"):
-        folder = tmp_path / seed
-        subprocess.run([sys.executable, "-c", code, str(folder)], env={"PYTHONHASHSEED": seed, "PATH": ""}, check=True)
-        found.add((folder / "tokenizer.json").read_bytes())
-    assert len(found) == 1

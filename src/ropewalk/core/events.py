@@ -35,7 +35,7 @@ class StepEnded:
     """Positions processed in this step, padding left out."""
     seconds: float
     facts: Mapping[str, Any] = field(default_factory=dict)
-    waited_seconds: float = 0.0
+    wait_seconds: float = 0.0
     """Of these, spent waiting for the batch."""
 
 

@@ -6,39 +6,45 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ropewalk.data.tokens import Packing, Sequences
+from ropewalk.data.windows import Windows, cut
 
 Int64s = NDArray[np.int64]
 
 
-def plan(offsets: Int64s, positions: Int64s, length: int, packing: Packing, mask: NDArray[np.uint8] | None) -> Sequences:
+def plan(
+    offsets: Int64s, positions: Int64s, length: int, packing: Packing, mask: NDArray[np.uint8] | None, windows: Windows | None = None
+) -> Sequences:
     """Sequences of at most `length` positions from documents at `offsets` with so many `positions`.
 
     `concat` cuts the stream of documents evenly; `best_fit` keeps documents whole where they fit (best-fit decreasing);
-    `pad` gives each document sequences of its own. Documents longer than a sequence are cut by all of them.
+    `pad` gives each document sequences of its own. Documents longer than a sequence are cut by all of them: end to end,
+    or (not by `concat`) into windows that overlap.
     """
     assert length > 0, "a sequence needs at least one position"
+    assert windows is None or packing != "concat", "windows are kept whole"
     used = positions > 0
     offsets, positions = offsets[used], positions[used]
-    segments = _stream(offsets, positions, length) if packing == "concat" else _pieces(offsets, positions, length)
+    context: Int64s | None = None
+    if packing == "concat":
+        segments = _stream(offsets, positions, length)
+    else:
+        document, first, sizes, seen = cut(positions, length, windows.stride if windows else length)
+        segments = np.stack([offsets[document] + first, sizes], 1).astype(np.int64)
+        context = seen if windows and not windows.count_overlap else None
     if packing == "concat":
         ends = np.cumsum(segments[:, 1])
         cuts = np.searchsorted(ends, np.arange(length, ends[-1] if len(ends) else 0, length), "left") + 1
         starts = np.unique(np.concatenate([[0], cuts, [len(segments)]])).astype(np.int64)
     elif packing == "best_fit":
-        order, starts = _best_fit(segments[:, 1], length)
+        from ropewalk.data.pack_kernels import best_fit
+
+        order, starts = best_fit(np.ascontiguousarray(segments[:, 1]), length)
         segments = segments[order]
+        context = None if context is None else context[order]
     else:
         starts = np.arange(len(segments) + 1, dtype=np.int64)
-    return Sequences(segments, starts, _trained(segments, starts, mask))
-
-
-def _pieces(offsets: Int64s, positions: Int64s, length: int) -> Int64s:
-    """Documents cut into full sequences and a rest, in order."""
-    counts = -(-positions // length)
-    document = np.repeat(np.arange(len(positions)), counts)
-    number = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    sizes = np.minimum(positions[document] - number * length, length)
-    return np.stack([offsets[document] + number * length, sizes], 1).astype(np.int64)
+    found = None if context is None else context.astype(np.int32)
+    return Sequences(segments, starts, _trained(segments, starts, mask, found), found)
 
 
 def _stream(offsets: Int64s, positions: Int64s, length: int) -> Int64s:
@@ -52,40 +58,15 @@ def _stream(offsets: Int64s, positions: Int64s, length: int) -> Int64s:
     return np.stack([offsets[document] + cuts - (ends - positions)[document], sizes], 1).astype(np.int64)
 
 
-def _best_fit(sizes: Int64s, length: int) -> tuple[Int64s, Int64s]:
-    """(order of the pieces, starts): each piece, largest first, goes where it leaves the least space.
-
-    The sequences with a given free space stand in one list; a bit mask of the sizes that have one finds the best in O(1).
-    """
-    order = np.argsort(-sizes, kind="stable")
-    waiting: list[list[int]] = [[] for _ in range(length + 1)]
-    spaces, bins, place = 0, 0, np.empty(len(sizes), np.int64)
-    for piece, size in zip(order.tolist(), sizes[order].tolist(), strict=True):
-        fitting = spaces >> size
-        if fitting:
-            space = size + (fitting & -fitting).bit_length() - 1
-            chosen = waiting[space].pop()
-            if not waiting[space]:
-                spaces &= ~(1 << space)
-        else:
-            space, chosen, bins = length, bins, bins + 1
-        place[piece] = chosen
-        left = space - size
-        if left:
-            waiting[left].append(chosen)
-            spaces |= 1 << left
-    by_bin = np.argsort(place, kind="stable")
-    starts = np.searchsorted(place[by_bin], np.arange(bins + 1)).astype(np.int64)
-    return by_bin, starts
-
-
-def _trained(segments: Int64s, starts: Int64s, mask: NDArray[np.uint8] | None) -> NDArray[np.int32]:
-    """Predicted tokens of each sequence: the trained ones among those that its positions predict."""
+def _trained(segments: Int64s, starts: Int64s, mask: NDArray[np.uint8] | None, context: NDArray[np.int32] | None) -> NDArray[np.int32]:
+    """Predicted tokens of each sequence: the trained ones among those that its positions predict, behind what is only read."""
+    first = segments[:, 0] + (0 if context is None else context)
+    last = segments[:, 0] + segments[:, 1]
     if mask is None:
-        each = segments[:, 1]
+        each = last - first
     else:
         before = np.concatenate([[0], np.cumsum(mask, dtype=np.int64)])
-        each = before[segments[:, 0] + segments[:, 1] + 1] - before[segments[:, 0] + 1]
+        each = before[last + 1] - before[first + 1]
     sums = np.concatenate([[0], np.cumsum(each)])
     found: NDArray[np.int32] = (sums[starts[1:]] - sums[starts[:-1]]).astype(np.int32)
     return found

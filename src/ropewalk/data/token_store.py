@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ropewalk.core.errors import DataError
 from ropewalk.core.ledger import write_table
 from ropewalk.data.pack import plan
 from ropewalk.data.tokenizer import Vocabulary
 from ropewalk.data.tokens import SPLITS, Attend, Packing, Split, TokenFacts, split_of
+from ropewalk.data.windows import Windows
 
 ENCODED = "encoded"
 
@@ -45,25 +47,60 @@ class EncodedShard:
             self.masks.append(mask)
 
     def write(self, folder: Path, name: str) -> None:
-        import pyarrow as pa
-
-        place = folder / ENCODED
-        place.mkdir(exist_ok=True)
+        lengths = np.array([len(tokens) for tokens in self.tokens], np.int64)
         kind = id_type(self.vocab_size)
-        _joined(self.tokens, kind).tofile(place / f"{name}.tokens")
-        if self.masks:
-            _joined(self.masks, np.uint8).tofile(place / f"{name}.mask")
-        columns = {
-            "id": pa.array(self.ids, pa.string()),
-            "source": pa.array(self.sources, pa.string()),
-            "length": pa.array([len(tokens) for tokens in self.tokens], pa.int64()),
-            "text_bytes": pa.array(self.text_bytes, pa.int64()),
-        }
-        write_table(pa.table(columns), place / f"{name}.parquet")
+        mask = np.concatenate(self.masks) if self.masks else None
+        write_encoded(folder, name, self.ids, self.sources, self.text_bytes, lengths, _joined(self.tokens, kind), mask)
+
+
+def write_encoded(
+    folder: Path,
+    name: str,
+    ids: Any,
+    sources: Any,
+    text_bytes: Any,
+    lengths: NDArray[np.int64],
+    tokens: NDArray[Any],
+    mask: NDArray[np.bool_] | None = None,
+) -> None:
+    """The documents of one shard as `encoded/NAME.*`; the columns are lists or Arrow arrays, tokens and mask lie end to end."""
+    import pyarrow as pa
+
+    place = folder / ENCODED
+    place.mkdir(exist_ok=True)
+    tokens.tofile(place / f"{name}.tokens")
+    if mask is not None:
+        mask.astype(np.uint8).tofile(place / f"{name}.mask")
+    columns = {
+        "id": _column(ids, pa.string()),
+        "source": _column(sources, pa.string()),
+        "length": pa.array(lengths, pa.int64()),
+        "text_bytes": _column(text_bytes, pa.int64()),
+    }
+    write_table(pa.table(columns), place / f"{name}.parquet")
+
+
+def _column(values: Any, kind: Any) -> Any:
+    import pyarrow as pa
+
+    return values.cast(kind) if isinstance(values, pa.ChunkedArray) else pa.array(values, kind)
 
 
 def _joined(parts: list[Any], kind: Any) -> NDArray[Any]:
     return np.concatenate(parts).astype(kind) if parts else np.zeros(0, kind)
+
+
+def with_ends(tokens: NDArray[Any], lengths: NDArray[np.int64], bos: int | None, eos: int | None, kind: Any) -> tuple[Any, Any]:
+    """(tokens, lengths) with BOS before and EOS behind each document; None leaves one out."""
+    sizes = lengths + (bos is not None) + (eos is not None)
+    starts = np.cumsum(sizes) - sizes
+    found = np.empty(int(sizes.sum()), kind)
+    inner = np.ones(len(found), np.bool_)
+    for id_, places in ((bos, starts), (eos, starts + sizes - 1)):
+        if id_ is not None:
+            found[places], inner[places] = id_, False
+    found[inner] = tokens
+    return found, sizes
 
 
 @dataclass(frozen=True)
@@ -75,6 +112,7 @@ class Layout:
     attend: Attend
     holdout: float
     seed: int
+    windows: Windows | None = None
 
     def other_holdout(self, documents: int) -> str:
         """What to do when so few documents all fell to one side."""
@@ -83,9 +121,18 @@ class Layout:
         wanted = max(0.05, min(0.5, 5 / documents))
         return f"set holdout: {wanted:.2g}, which holds out about {max(1, round(wanted * documents))} of them; or 0; or bring more text"
 
+    def check_split(self, stage: str, documents: int, report: Mapping[str, Any], what: str = "document") -> None:
+        """Raises DataError where one side of the split is empty."""
+        if self.holdout and not report["holdout/documents"]:
+            raise DataError(f"{stage}: no {what} was held out of {documents}", remedy=self.other_holdout(documents))
+        if not report["train/documents"]:
+            raise DataError(f"{stage}: all {documents} {what}s were held out", remedy=self.other_holdout(documents))
+
 
 def join_shards(out: Path, vocabulary: Vocabulary, layout: Layout, chat_template: str = "") -> dict[str, Any]:
     """Join `encoded/*` to a store, copy the tokenizer, plan both splits; returns what to report.
+
+    Every token is kept whose document has another one: a token alone predicts nothing and is counted as cropped.
 
     `chat_template` (Jinja) replaces the tokenizer's own, so that a model trained on this is prompted in the same way.
     """
@@ -119,18 +166,22 @@ def join_shards(out: Path, vocabulary: Vocabulary, layout: Layout, chat_template
     TokenFacts(kind, vocabulary.size, layout.length, *ends, vocabulary.key, layout.packing, layout.attend).write(out)  # type: ignore[arg-type]
     text_bytes = int(table["text_bytes"].to_numpy().sum())
     tokens = int(lengths.sum())
-    return {**report, "tokens": tokens, "text_bytes": text_bytes, "bytes_per_token": text_bytes / tokens if tokens else 0.0}
+    kept = int(lengths[lengths > 1].sum())
+    flow = {"tokens_in": tokens, "tokens_kept": kept, "tokens_cropped": tokens - kept}
+    flow["tokens_padded"] = sum(report[f"{split}/padding"] for split in SPLITS)
+    return {**report, **flow, "tokens": tokens, "text_bytes": text_bytes, "bytes_per_token": text_bytes / tokens if tokens else 0.0}
 
 
 def _plan_split(
     folder: Path, split: Split, offsets: NDArray[np.int64], lengths: NDArray[np.int64], layout: Layout, mask: NDArray[np.uint8] | None
 ) -> Mapping[str, Any]:
-    planned = plan(offsets, np.maximum(lengths - 1, 0), layout.length, layout.packing, mask)
+    planned = plan(offsets, np.maximum(lengths - 1, 0), layout.length, layout.packing, mask, layout.windows)
     folder.mkdir()
-    for name, values in (("segments", planned.segments), ("starts", planned.starts), ("trained", planned.trained)):
-        np.save(folder / f"{name}.npy", values, allow_pickle=False)
+    planned.write(folder)
     room = len(planned) * layout.length
+    overlap = planned.positions - int(np.maximum(lengths - 1, 0).sum())
     return {
+        **({f"{split}/overlap": overlap} if layout.windows else {}),
         f"{split}/documents": len(lengths),
         f"{split}/sequences": len(planned),
         f"{split}/positions": planned.positions,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,6 +16,7 @@ from ropewalk.core.artifact import Artifact, hash_file
 from ropewalk.core.errors import DataError
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from tokenizers import Tokenizer as Engine
 
 END = "<|endoftext|>"
@@ -106,19 +108,57 @@ class Vocabulary:
         """How often the text spells a control token."""
         return sum(text.count(name) for name in self.controls)
 
+    def spelt_controls_in(self, texts: pa.ChunkedArray) -> int:
+        """The same over a column of texts; only those are looked at that hold the beginning of a control token."""
+        import pyarrow.compute as pc
 
-def train_byte_bpe(texts: Iterable[str], size: int, controls: Sequence[str], min_frequency: int, pretokenizer: Pretokenizer) -> Engine:
+        if not self.controls:
+            return 0
+        beginnings = {name[:2] for name in self.controls}
+        pattern = "|".join(re.escape(beginning) for beginning in sorted(beginnings))
+        suspects = (
+            texts.filter(pc.match_substring_regex(texts, pattern))
+            if len(beginnings) > 1
+            else texts.filter(pc.match_substring(texts, *beginnings))
+        )
+        return sum(self.spelt_controls(text) for text in suspects.to_pylist())
+
+
+@cache
+def byte_letters() -> tuple[str, ...]:
+    """The character that stands for each byte in a byte-level vocabulary: itself where it is visible, else one from U+0100 on."""
+    visible = {*range(33, 127), *range(161, 173), *range(174, 256)}
+    hidden = [byte for byte in range(256) if byte not in visible]
+    return tuple(chr(byte) if byte in visible else chr(256 + hidden.index(byte)) for byte in range(256))
+
+
+def set_byte_level(engine: Engine, pretokenizer: Pretokenizer, *, split_digits: bool = False) -> None:
+    """Cut text into words by a rule, and words into bytes; the decoder that undoes it exactly."""
+    from tokenizers import Regex, decoders, pre_tokenizers
+
+    own_rule = pretokenizer == "gpt2"
+    parts: list[Any] = [pre_tokenizers.Digits(individual_digits=True)] if split_digits else []
+    parts += [] if own_rule else [pre_tokenizers.Split(Regex(_PATTERNS[pretokenizer]), "isolated")]
+    parts += [pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=own_rule)]
+    engine.pre_tokenizer = pre_tokenizers.Sequence(parts) if len(parts) > 1 else parts[0]
+    engine.decoder = decoders.ByteLevel()
+
+
+def train_byte_bpe(
+    texts: Iterable[str],
+    size: int,
+    controls: Sequence[str],
+    min_frequency: int,
+    pretokenizer: Pretokenizer,
+    *,
+    split_digits: bool = False,
+) -> Engine:
     """A byte-level BPE; the same texts give the same bytes in any process. Control tokens have the first ids."""
-    from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
     from tokenizers import Tokenizer as Engine
+    from tokenizers import models, pre_tokenizers, trainers
 
     engine = Engine(models.BPE(byte_fallback=False))
-    if pretokenizer == "gpt2":
-        engine.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    else:
-        split = pre_tokenizers.Split(Regex(_PATTERNS[pretokenizer]), "isolated")
-        engine.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
-    engine.decoder = decoders.ByteLevel()
+    set_byte_level(engine, pretokenizer, split_digits=split_digits)
     trainer = trainers.BpeTrainer(
         vocab_size=size,
         min_frequency=min_frequency,
@@ -130,15 +170,13 @@ def train_byte_bpe(texts: Iterable[str], size: int, controls: Sequence[str], min
     return engine
 
 
-def save_tokenizer(engine: Engine, folder: Path, chat_template: str = "") -> None:
-    """Write the two files; `<|endoftext|>` is BOS, EOS and padding (which is masked by position, never by id)."""
+def save_tokenizer(engine: Engine, folder: Path, chat_template: str = "", ends: tuple[str, str, str] = (END, END, END)) -> None:
+    """Write the two files; `ends` are BOS, EOS and padding (which is masked by position, never by id)."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "tokenizer.json").write_text(engine.to_str(pretty=False), encoding="utf-8")
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
-        "bos_token": END,
-        "eos_token": END,
-        "pad_token": END,
+        **dict(zip(("bos_token", "eos_token", "pad_token"), ends, strict=True)),
         "clean_up_tokenization_spaces": False,
         **({"chat_template": chat_template} if chat_template else {}),
     }

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,13 +55,26 @@ class Sequences:
     segments: NDArray[np.int64]  # (segments, 2): offset into tokens.bin, positions
     starts: NDArray[np.int64]  # (sequences + 1,)
     trained: NDArray[np.int32]  # (sequences,) predicted tokens
+    context: NDArray[np.int32] | None = None  # (segments,) first positions that are read but not trained; None: 0 everywhere
+
+    def write(self, folder: Path) -> None:
+        for name in ("segments", "starts", "trained", "context"):
+            values = getattr(self, name)
+            if values is not None:
+                np.save(folder / f"{name}.npy", values, allow_pickle=False)
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        segments, starts, trained = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("segments", "starts", "trained"))
+        context = folder / "context.npy"
+        return cls(segments, starts, trained, np.load(context, mmap_mode="r") if context.is_file() else None)
 
     def __len__(self) -> int:
         return len(self.trained)
 
     @property
     def positions(self) -> int:
-        """All positions, padding left out."""
+        """All positions, padding left out; one that stands in two windows counts twice."""
         return int(self.segments[:, 1].sum())
 
 
@@ -115,12 +128,10 @@ class Tokens(Artifact, kind="Tokens"):
         return pq.read_table(self.path / "documents.parquet")
 
     def sequences(self, split: Split) -> Sequences:
-        folder = self.path / split
-        return Sequences(
-            np.load(folder / "segments.npy", mmap_mode="r"),
-            np.load(folder / "starts.npy", mmap_mode="r"),
-            np.load(folder / "trained.npy", mmap_mode="r"),
-        )
+        return Sequences.read(self.path / split)
+
+    def num_sequences(self, split: Split) -> int:
+        return len(self.sequences(split)) if (self.path / split).is_dir() else 0
 
     def read(self, split: Split) -> Iterator[TokenDocument]:
         """Each document of a split with its tokens."""

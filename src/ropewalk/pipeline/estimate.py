@@ -122,7 +122,7 @@ def vocab_size_of(recipe: Recipe, stage: Stage | None) -> int:
     """The size that the tokenizer of its data is to have; 0 where the recipe doesn't tell."""
     data = _named(recipe, stage.data) if isinstance(stage, Train) else None
     tokenizer = _named(recipe, getattr(data, "tokenizer", None))
-    return tokenizer.size if isinstance(tokenizer, TrainTokenizer) else 0
+    return tokenizer.size if isinstance(tokenizer, TrainTokenizer) and tokenizer.from_ is None else 0
 
 
 def _named(recipe: Recipe, ref: Ref[Any] | None) -> Stage | None:

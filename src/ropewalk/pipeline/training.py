@@ -17,8 +17,9 @@ from ropewalk.core.component import as_tree
 from ropewalk.core.errors import ChangedRun, CheckpointError, DataError
 from ropewalk.core.events import Event, Recovered, Started, StopRequest
 from ropewalk.core.seed import derive
-from ropewalk.data.loader import Loader
+from ropewalk.data.mixed_loader import open_loader
 from ropewalk.data.tokenizer import Vocabulary
+from ropewalk.data.tokens import Split
 from ropewalk.hardware.device import pick_device
 from ropewalk.hardware.memory import MicroBatch, default_micro_batch
 from ropewalk.hardware.precision import resolve_precision
@@ -51,12 +52,13 @@ class Training:
         self.device = pick_device(stage.device)
         self.tokens = context.open(stage.data)
         sequences = stage.batch.num_sequences(self.tokens.length)
-        self.loader = Loader(self.tokens, "train", sequences, derive(context.seed, "order"))
+        self.loader = open_loader(self.tokens, "train", sequences, derive(context.seed, "order"), drop_last=stage.loading.drop_last)
         self.module = self._module()
         self.module.checkpointing = stage.recompute
         self.state = self._state()
         self.checkpoints = Checkpoints(context.work / "checkpoints", stage.save.keep)
         self.plan = self._plan()
+        self.loader = self.loader.over(self.plan.total_steps)
         self.sizes = MicroBatch(stage.batch.micro_batch or self._remembered(sequences))
 
     def run(self, stack: ExitStack) -> Facts:
@@ -89,9 +91,10 @@ class Training:
             saver.begin(state)
             saver.finished(wait=True)
         signals = stack.enter_context(StopSignals())
+        batches = stack.enter_context(stage.loading.start(self.loader))
         train(
             state,
-            self.loader,
+            batches,
             stage.task,
             stage.schedule,
             self.plan,
@@ -136,7 +139,7 @@ class Training:
     def _facts(self, a_step: float) -> dict[str, Any]:
         known = {} if self.plan.total_steps == UNLIMITED else {"tokens": round(self.plan.total_steps * a_step)}
         if known:
-            known["predicted"] = round(self.plan.total_steps * int(self.loader.plan.trained.sum()) / self.loader.steps_per_epoch)
+            known["predicted"] = round(self.plan.total_steps * self.loader.trained_per_epoch / self.loader.steps_per_epoch)
         return {
             "parameters": sum(parameter.numel() for parameter in self.module.parameters()),
             **known,
@@ -205,7 +208,7 @@ class Training:
     def _plan(self) -> Plan:
         stage, loader = self.stage, self.loader
         total = stage.budget.total_steps(loader.steps_per_epoch, loader.tokens_per_epoch)
-        held_out = len(self.tokens.sequences("holdout"))
+        held_out = self.tokens.num_sequences("holdout")
         if stage.early_stopping and not held_out:
             raise DataError(
                 f"{self.context.name}: early stopping needs held-out data", remedy="set holdout in the stage that makes the data"
@@ -239,8 +242,9 @@ class Training:
         if not self.plan.evaluate_every and self.plan.evaluate_seconds is None:
             return None
         seed = derive(self.context.seed, "evaluation")
-        wanted = min(self.stage.evaluate.sequences, len(self.tokens.sequences("holdout")), len(self.tokens.sequences("train")))
-        loaders = {"holdout_loss": Loader(self.tokens, "holdout", wanted, seed), "train_loss": Loader(self.tokens, "train", wanted, seed)}
+        wanted = min(self.stage.evaluate.sequences, self.tokens.num_sequences("holdout"), self.tokens.num_sequences("train"))
+        sides: dict[str, Split] = {"holdout_loss": "holdout", "train_loss": "train"}
+        loaders = {name: open_loader(self.tokens, split, wanted, seed, even=True) for name, split in sides.items()}
 
         def measured() -> Mapping[str, float]:
             return {

@@ -12,13 +12,13 @@ from ropewalk.core.errors import DataError
 from ropewalk.tasks.torch_batch import to_torch
 
 if TYPE_CHECKING:
-    from ropewalk.data.loader import Loader
+    from ropewalk.data.loader import Batches
     from ropewalk.models.gpt_module import Decoder
     from ropewalk.tasks.task import Task
 
 
 def mean_loss(
-    task: Task, model: Decoder, loader: Loader, micro_batch: int, device: str, precision: AbstractContextManager[object]
+    task: Task, model: Decoder, loader: Batches, micro_batch: int, device: str, precision: AbstractContextManager[object]
 ) -> float:
     """Nats per predicted token over the loader's first batch, which holds the sequences to be measured.
 

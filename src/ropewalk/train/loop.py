@@ -28,7 +28,7 @@ from ropewalk.train.saver import Saver, Saves, Tell
 from ropewalk.train.stability import not_finite, remember, spike
 
 if TYPE_CHECKING:
-    from ropewalk.data.loader import Batch, Loader
+    from ropewalk.data.loader import Batch, Batches
     from ropewalk.models.gpt_module import Decoder
     from ropewalk.optim.schedules import Schedule
     from ropewalk.tasks.task import Task
@@ -44,7 +44,7 @@ Evaluator = Callable[[], Mapping[str, float]]
 
 def train(
     state: TrainState,
-    loader: Loader,
+    loader: Batches,
     task: Task,
     schedule: Schedule,
     plan: Plan,
@@ -140,7 +140,7 @@ def train(
 
 
 def _add_gradients(
-    state: TrainState, task: Task, loader: Loader, batch: Batch, sizes: MicroBatch, weight: int, plan: Plan, struck: Struck
+    state: TrainState, task: Task, loader: Batches, batch: Batch, sizes: MicroBatch, weight: int, plan: Plan, struck: Struck
 ) -> float:
     """Gradients of the step's mean loss over all its micro-batches; returns that mean, in nats."""
     model, totals, seen, row = state.model, [], 0, 0

@@ -61,7 +61,7 @@ class Render(Stage, type="render"):
 
     def problems(self, upstream: Mapping[str, Stage | Artifact]) -> list[tuple[str, str]]:
         tokenizer = upstream.get("tokenizer")
-        if isinstance(tokenizer, TrainTokenizer):
+        if isinstance(tokenizer, TrainTokenizer) and tokenizer.from_ is None:
             missing = TEMPLATES[self.template].controls() - set(tokenizer.controls)
             if missing:
                 lacking = ", ".join(sorted(missing))
@@ -81,11 +81,7 @@ class Render(Stage, type="render"):
             raise DataError(f"{context.name}: no conversation is left of {counts['records_in']}", remedy=remedy)
         layout = Layout(self.length, self.packing, "document", self.holdout, context.seed)
         report = join_shards(context.out, vocabulary, layout, TEMPLATES[self.template].jinja)
-        mend = layout.other_holdout(counts["kept"])
-        if self.holdout and not report["holdout/documents"]:
-            raise DataError(f"{context.name}: no conversation was held out of {counts['kept']}", remedy=mend)
-        if not report["train/documents"]:
-            raise DataError(f"{context.name}: all {counts['kept']} conversations were held out", remedy=mend)
+        layout.check_split(context.name, counts["kept"], report, "conversation")
         return Facts(counts, {**report, "cropped_tokens": cropped, "spelt_controls": spelt})
 
 

@@ -11,6 +11,8 @@ from pydantic import Field, model_validator
 from ropewalk.core.artifact import Artifact
 from ropewalk.core.component import RUNTIME, SAFE, as_tree
 from ropewalk.core.reference import Ref
+from ropewalk.data.loading import Loading
+from ropewalk.data.mixture import Mixture
 from ropewalk.data.tokens import Tokens
 from ropewalk.hardware.device import pick_device
 from ropewalk.hardware.precision import resolve_precision
@@ -38,8 +40,8 @@ class Train(Stage, type="train"):
     makes: ClassVar[type[Artifact]] = Model
     seeded: ClassVar[bool] = True
 
-    data: Ref[Tokens]
-    """Tokens from pack or render; their tokenizer goes into the model."""
+    data: Ref[Tokens | Mixture]
+    """Tokens from pack, windows or render, or a mixture of them; their tokenizer goes into the model."""
     task: Task = Field(default="lm", validate_default=True)
     """What is learned from them."""
     model: Architecture | None = None
@@ -54,6 +56,8 @@ class Train(Stage, type="train"):
     """How long to train, in tokens, steps or epochs."""
     batch: BatchSize = BatchSize()
     """What one update sees."""
+    loading: Loading = Loading()
+    """How batches get from the store to the trainer."""
     clip: Annotated[float, Field(gt=0)] | None = 1.0
     """Largest norm of the gradient; null leaves it as it is."""
     average: Annotated[float, Field(gt=0, lt=1)] | None = None
