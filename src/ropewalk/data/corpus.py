@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ropewalk.core.artifact import Artifact
 from ropewalk.core.shards import Shard
@@ -13,6 +13,9 @@ from ropewalk.data.records import Document
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+_encoded = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
 
 
 class Corpus(Artifact, kind="Corpus"):
@@ -56,8 +59,12 @@ def write_documents(table: pa.Table, path: Path) -> None:
 
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = table.select(schema().names).cast(schema()).replace_schema_metadata(None)
-    repeating = ["source", "license"]
-    pq.write_table(rows, path, compression="zstd", row_group_size=16384, use_dictionary=repeating, write_statistics=["id"])
+    pq.write_table(rows, path, row_group_size=16384, **writer_options())
+
+
+def writer_options() -> dict[str, Any]:
+    """How documents are written."""
+    return {"compression": "zstd", "use_dictionary": ["source", "license"], "write_statistics": ["id"]}
 
 
 def to_documents(table: pa.Table) -> Iterator[Document]:
@@ -74,6 +81,6 @@ def from_documents(documents: Iterable[Document]) -> pa.Table:
         "text": [row.text for row in rows],
         "source": [row.source for row in rows],
         "license": [row.license for row in rows],
-        "meta": [json.dumps(row.meta, ensure_ascii=False, sort_keys=True) if row.meta else "{}" for row in rows],
+        "meta": [_encoded(row.meta) if row.meta else "{}" for row in rows],
     }
     return pa.table(columns, schema=schema())

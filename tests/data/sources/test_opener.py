@@ -13,8 +13,9 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ropewalk.data.sources import opener
-from ropewalk.data.sources.opener import CorruptFile, is_text, opened
+from ropewalk.data.sources import opener, packed
+from ropewalk.data.sources.damage import CorruptFile
+from ropewalk.data.sources.opener import is_text, opened
 
 PACK = {"gz": lambda data: gzip.compress(data, mtime=0), "zst": zstandard.ZstdCompressor(write_checksum=True).compress}
 TEXT = random.Random(0).randbytes(3000) * 3
@@ -34,7 +35,7 @@ def test_members_follow_each_other_whatever_the_step(
     path.write_bytes(b"".join(map(PACK[kind], parts)) + b"\0" * 5 * padded)
     whole = b"".join(parts)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(opener, "STEP_BYTES", step)
+        patch.setattr(packed, "STEP_BYTES", step)
         if not whole.startswith(opener.UTF_16):
             assert read(path) == whole.removeprefix(opener.BYTE_ORDER_MARK)
 

@@ -12,10 +12,11 @@ from pydantic import Field, model_validator
 
 from ropewalk.core.errors import DataError
 from ropewalk.data.records import Rejected
+from ropewalk.data.sources.damage import CorruptFile
 from ropewalk.data.sources.fields import BadRecord
 from ropewalk.data.sources.file_source import Parsed, Piece, RecordFiles, rejected
 from ropewalk.data.sources.json_text import JsonReader
-from ropewalk.data.sources.opener import CorruptFile, opened
+from ropewalk.data.sources.opener import offset_of
 
 MAX_CELL_CHARACTERS = 1 << 30
 
@@ -39,7 +40,7 @@ class Csv(RecordFiles, type="csv"):
         """A record a row, at the line on which it ends; an unclosed quote, which would swallow the rest of a file, is damage."""
         csv.field_size_limit(MAX_CELL_CHARACTERS)
         delimiter = self.delimiter or ("\t" if ".tsv" in piece.file.path.suffixes else ",")
-        with opened(piece.file.path) as file:
+        with self.opened(piece.file) as file:
             source = _Lines(file)
             rows = csv.reader(source, delimiter=delimiter, strict=True)
             header = self.columns
@@ -61,7 +62,7 @@ class Csv(RecordFiles, type="csv"):
                     yield Parsed(dict(zip(header, row, strict=True)), source.number, b"".join(source.raw))
                 except csv.Error as error:
                     if source.ended:
-                        raise CorruptFile(f"a quote opened on line {begun} is never closed", file.tell()) from None
+                        raise CorruptFile(f"a quote opened on line {begun} is never closed", offset_of(file)) from None
                     yield rejected(piece, source.number, BadRecord("not_csv", str(error)), b"".join(source.raw))
                 except BadRecord as bad:
                     yield rejected(piece, source.number, bad, b"".join(source.raw))

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from ropewalk.core.errors import DataError
 from ropewalk.data.records import Rejected
 from ropewalk.data.sources.csv import Csv
+from ropewalk.data.sources.damage import CorruptFile
 from ropewalk.data.sources.file_source import FileSource, Parsed, Piece, RecordFiles, file_size
 from ropewalk.data.sources.found import FoundFile, fault
 from ropewalk.data.sources.json import Json
 from ropewalk.data.sources.jsonl import Jsonl
-from ropewalk.data.sources.opener import HEAD_BYTES, CorruptFile, is_text, opened
+from ropewalk.data.sources.opener import HEAD_BYTES, is_text, opened
+from ropewalk.data.sources.packed import unsuffixed
 from ropewalk.data.sources.parquet import Parquet
 from ropewalk.data.sources.text import Text
 
@@ -50,7 +52,8 @@ class Files(RecordFiles, type="files"):
             yield item
 
     def _reader(self, name: str) -> FileSource:
-        shared = {"path": self.path, "on_corrupt": self.on_corrupt, "bad_characters": self.bad_characters}
+        policies = ("path", "on_corrupt", "bad_characters", "max_record", "max_unpacked")
+        shared: dict[str, Any] = {policy: getattr(self, policy) for policy in policies}
         if name == "text":
             return Text(**shared)
         kinds: dict[str, type[RecordFiles]] = {"csv": Csv, "json": Json, "jsonl": Jsonl, "parquet": Parquet}
@@ -59,7 +62,7 @@ class Files(RecordFiles, type="files"):
 
 def format_of(file: FoundFile) -> str:
     """`csv`, `json`, `jsonl`, `parquet` or `text` by name and first bytes, or nothing; an empty or unreadable file by its name alone."""
-    plain_name = file.path.name.lower().removesuffix(".gz").removesuffix(".zst")
+    plain_name = unsuffixed(file.path.name.lower())
     named = next((name for suffix, name in NAMED.items() if plain_name.endswith(suffix)), "")
     if fault(file.path) or not file_size(file):
         return named or "text"

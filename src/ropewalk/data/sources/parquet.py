@@ -11,10 +11,10 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ropewalk.data.records import Rejected
+from ropewalk.data.sources.damage import CorruptFile
 from ropewalk.data.sources.fields import BadRecord
 from ropewalk.data.sources.file_source import PIECE_BYTES, Parsed, Piece, RecordFiles, file_size, rejected
 from ropewalk.data.sources.found import FoundFile, fault
-from ropewalk.data.sources.opener import CorruptFile
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -12,7 +12,7 @@ from ropewalk.data.records import Rejected
 from ropewalk.data.sources.fields import BadRecord, Fields
 from ropewalk.data.sources.file_source import FileSource, Parsed, Piece, rejected
 from ropewalk.data.sources.json_text import JsonReader
-from ropewalk.data.sources.opener import BUFFER_BYTES, opened
+from ropewalk.data.sources.opener import BUFFER_BYTES
 
 
 class Text(FileSource, type="text"):
@@ -38,7 +38,7 @@ class Text(FileSource, type="text"):
     def parse(self, piece: Piece) -> Iterator[Parsed | Rejected]:
         """Pieces of text that are not blank, as they stand in the file."""
         reader = JsonReader(self.bad_characters)
-        with opened(piece.file.path) as file:
+        with self.opened(piece.file) as file:
             number = 0
             for line, raw in self._cut(file):
                 if raw.isspace() or not raw:

@@ -1,0 +1,74 @@
+"""Cuts a stream into chunks of whole lines; a line that is longer than allowed is passed over without being held."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+
+CHUNK_BYTES = 256 << 10
+KEPT_BYTES = 64 << 10  # of a line that is too long
+
+
+def chunks_of_lines(
+    file: io.BufferedReader, start: int = 0, stop: int | None = None, longest: int = 128 << 20
+) -> Iterator[tuple[int, bytes | bytearray, bool]]:
+    """(number of its first line from 1, lines without the last one's end, True) of the lines that begin in [start, stop).
+
+    For a line over `longest` bytes: (its number, its first 64 KiB, False).
+    """
+    number, place = 1, start
+    if start:
+        file.seek(start - 1)
+        rest = _passed_over(file) - 1  # of the line that began before
+        place += rest
+        number = 2 if rest else 1
+    held = bytearray()
+    while stop is None or place < stop:
+        block = file.read1(CHUNK_BYTES)
+        if not block:
+            if held:
+                yield (number, *_whole(held, longest))
+            return
+        end = block.rfind(b"\n") + 1
+        if not end:
+            held += block
+            if len(held) > longest:
+                yield number, bytes(held[:KEPT_BYTES]), False
+                place += len(held) + _passed_over(file)
+                held, number = bytearray(), number + 1
+            continue
+        if held:  # the line that began before, by itself: it may be long
+            end = block.find(b"\n") + 1
+            held += block[: end - 1]
+            place += len(held) + 1
+            waiting = [held]
+            del held  # the caller decides how long a long line lives
+            yield (number, *_whole(waiting.pop(), longest))
+            held, number, block = bytearray(), number + 1, block[end:]
+            if stop is not None and place >= stop:
+                return
+            end = block.rfind(b"\n") + 1
+            if not end:
+                held += block
+                continue
+        if stop is not None and place + end > stop:
+            end = block.find(b"\n", stop - place - 1) + 1
+        chunk = block[: end - 1]
+        yield number, chunk, True
+        number += chunk.count(b"\n") + 1
+        place += end
+        held += block[end:]
+
+
+def _whole(line: bytearray, longest: int) -> tuple[bytes | bytearray, bool]:
+    return (line, True) if len(line) <= longest else (bytes(line[:KEPT_BYTES]), False)
+
+
+def _passed_over(file: io.BufferedReader) -> int:
+    """How many bytes there are up to the next line's start, which is where the file then stands."""
+    size = 0
+    while part := file.readline(CHUNK_BYTES):
+        size += len(part)
+        if part.endswith(b"\n"):
+            break
+    return size
