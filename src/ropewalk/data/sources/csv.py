@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar, Self
 from pydantic import Field, model_validator
 
 from ropewalk.core.errors import DataError
+from ropewalk.core.units import show_bytes
 from ropewalk.data.records import Rejected
 from ropewalk.data.sources.damage import CorruptFile
 from ropewalk.data.sources.fields import BadRecord
@@ -19,10 +20,11 @@ from ropewalk.data.sources.json_text import JsonReader
 from ropewalk.data.sources.opener import offset_of
 
 MAX_CELL_CHARACTERS = 1 << 30
+CELL_BYTES = 8  # of memory that a byte of a row takes while it is parsed
 
 
 class Csv(RecordFiles, type="csv"):
-    """CSV and TSV files: a record a row, every cell text (`007` stays)."""
+    """CSV and TSV files: a record a row, every cell text (`007` stays). A row may be as long as an eighth of `max_record`."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".csv", ".tsv")
     delimiter: Annotated[str, Field(max_length=1)] = ""
@@ -41,12 +43,12 @@ class Csv(RecordFiles, type="csv"):
         csv.field_size_limit(MAX_CELL_CHARACTERS)
         delimiter = self.delimiter or ("\t" if ".tsv" in piece.file.path.suffixes else ",")
         with self.opened(piece.file) as file:
-            source = _Lines(file)
+            source = _Lines(file, self.max_record // CELL_BYTES)
             rows = csv.reader(source, delimiter=delimiter, strict=True)
             header = self.columns
             while True:
                 begun = source.number + 1
-                source.raw.clear()
+                source.begin_row()
                 try:
                     row = next(rows, None)
                     if row is None:
@@ -85,17 +87,27 @@ class Csv(RecordFiles, type="csv"):
 class _Lines:
     """Lines as text for the csv module; keeps the bytes of those of the current row, and whether there are no more."""
 
-    def __init__(self, file: io.BufferedReader) -> None:
+    def __init__(self, file: io.BufferedReader, longest: int) -> None:
         self.file = file
+        self.longest = longest
+        self.row_bytes = 0
         self.number = 0
         self.raw: list[bytes] = []
         self.ended = False
+
+    def begin_row(self) -> None:
+        self.raw.clear()
+        self.row_bytes = 0
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
-        line = self.file.readline()
+        line = self.file.readline(self.longest + 1)
+        self.row_bytes += len(line)
+        if self.row_bytes > self.longest:
+            what = f"a row of more than {show_bytes(self.longest)} begins at line {self.number - len(self.raw) + 1}"
+            raise CorruptFile(f"{what}: a quote may be open; or raise max_record, which is {CELL_BYTES} times that", offset_of(self.file))
         if not line:
             self.ended = True
             raise StopIteration

@@ -64,14 +64,14 @@ def download(url: str, folder: Path, pin: Pin, access: Access, limits: Limits) -
     place.parent.mkdir(parents=True, exist_ok=True)
     if note.is_file() and place.is_file():
         facts = json.loads(note.read_bytes())
-        if facts["url"] == shown(url) and facts == {"url": shown(url), **_facts(place)} and not pin.fault(facts):
+        if facts["url"] == shown(url) and facts == {"url": shown(url), **facts_of(place)} and not pin.fault(facts):
             return place, facts
     part = folder / "part"
     if pin.size is not None and pin.size > limits.max_bytes:
         raise DataError(f"{shown(url)}: is pinned to more than max_bytes ({show_bytes(limits.max_bytes)})", remedy="raise max_bytes")
     deadline = time.monotonic() + limits.max_seconds
     insist(url, lambda: _fetch(url, part, pin, access, limits, deadline), limits, deadline)
-    facts = {"url": shown(url), **_facts(part)}
+    facts = {"url": shown(url), **facts_of(part)}
     if wrong := pin.fault(facts):
         part.unlink()
         raise DataError(f"{shown(url)}: {wrong}", remedy="see whether the file changed; if it may, pin its new sha256 and size")
@@ -150,6 +150,7 @@ def _too_large(url: str, limits: Limits) -> DataError:
     return DataError(f"{shown(url)}: is larger than max_bytes ({show_bytes(limits.max_bytes)})", remedy="raise max_bytes if it may be")
 
 
-def _facts(path: Path) -> dict[str, Any]:
+def facts_of(path: Path) -> dict[str, Any]:
+    """A file's bytes and sha256."""
     with path.open("rb") as file:
         return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}

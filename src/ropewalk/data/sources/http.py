@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
 from ropewalk.core.component import RUNTIME
-from ropewalk.core.errors import DataError
-from ropewalk.core.shards import Shard
 from ropewalk.core.units import Bytes, Seconds
-from ropewalk.data.records import Document, Rejected
 from ropewalk.data.sources.address import checked, shown
 from ropewalk.data.sources.download import Limits, Pin, download
+from ropewalk.data.sources.fetched import Fetched
 from ropewalk.data.sources.files import Files
 from ropewalk.data.sources.json import Json
 from ropewalk.data.sources.paging import Pages, fetch_pages
@@ -25,31 +21,19 @@ from ropewalk.data.sources.web import Access
 Sha256 = Annotated[str, Field(pattern=r"^[0-9A-Fa-f]{64}$")]
 
 
-class Http(Source, type="http"):
-    """Downloads files, or JSON page by page. Same addresses, same artifact: pin what may change by `sha256`."""
+class Http(Fetched, type="http"):
+    """Downloads files over http or https, or JSON page by page. Same addresses, same artifact: pin what may change by `sha256`."""
 
-    url: Annotated[str, Field(min_length=1)] | Annotated[list[str], Field(min_length=1)]
-    """The files' addresses, http or https; of each, format and compression are told by name and first bytes. Archives are unpacked."""
     pages: Pages | None = None
     """The addresses are of paged JSON, whose pages follow each other like this."""
     sha256: Sha256 | dict[str, Sha256] = {}
     """What the file must hash to, or address -> hash."""
     size: Bytes | dict[str, Bytes] = {}
     """How many bytes the file must have, or address -> bytes."""
-    text: str = "text"
-    """The field that holds the text."""
-    id: str | None = None
-    """The field that holds the id; else `id`, else the text's hash."""
-    on_corrupt: Literal["error", "skip"] = "error"
-    """A file that is damaged though it came whole: stop, or keep what could be read and list it."""
-    bad_characters: Literal["reject", "replace"] = "reject"
-    """Bytes that are not UTF-8: the record is bad, or U+FFFD stands in their place."""
     token_variable: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
     """Name of an environment variable with a bearer token, which goes to the addresses' own host only and is written nowhere."""
     allow_private: Annotated[bool, RUNTIME] = False
     """Also ask addresses of this machine and of private networks."""
-    parallel: Annotated[int, Field(ge=1, le=64), RUNTIME] = 4
-    """Downloads at once."""
     retries: Annotated[int, Field(ge=0, le=100), RUNTIME] = 5
     """How often a cut, a time-out or a busy server (408, 425, 429, 5xx) is tried again."""
     backoff: Annotated[Seconds, Field(ge=0), RUNTIME] = 1.0
@@ -67,21 +51,17 @@ class Http(Source, type="http"):
             if pins and self.pages is not None:
                 raise ValueError(f"{name} pins files, not pages")
             if not isinstance(pins, dict):
-                if len(self._urls) > 1:
+                if len(self.urls) > 1:
                     raise ValueError(f"{name} must be a mapping from address to value where there are several")
-            elif unknown := [shown(url) for url in pins if url not in self._urls]:
+            elif unknown := [shown(url) for url in pins if url not in self.urls]:
                 raise ValueError(f"{name}: {unknown[0]} is not among the addresses")
-        if len(set(self._urls)) < len(self._urls):
+        if len(set(self.urls)) < len(self.urls):
             raise ValueError("an address is there twice")
         return self
 
-    @property
-    def _urls(self) -> list[str]:
-        return [self.url] if isinstance(self.url, str) else self.url
-
     def check(self) -> None:
         """Raises DataError for an address that may not be asked; asks nobody."""
-        for url in self._urls:
+        for url in self.urls:
             checked(url)
 
     def fingerprint(self) -> Any:
@@ -92,7 +72,6 @@ class Http(Source, type="http"):
         """Everything fetched, as a source of files."""
         access = Access(self.timeout, self.allow_private, self.token_variable or "")
         limits = Limits(self.retries, self.backoff, self.max_bytes, self.max_seconds)
-        folders = [work / f"{number:05d}" for number in range(len(self._urls))]
 
         def paged(url: str, folder: Path) -> tuple[list[Path], list[dict[str, Any]]]:
             files = fetch_pages(url, folder, self.pages or Pages(), access, limits)
@@ -102,33 +81,18 @@ class Http(Source, type="http"):
             file, facts = download(url, folder, self._pin(url), access, limits)
             return [file], [facts]
 
-        found = self._in_parallel(paged if self.pages else whole, folders)
+        found = self.in_parallel(paged if self.pages else whole, self.urls, work)
         paths = [path for files, _ in found for path in files]
         fetched = tuple(fact for _, facts in found for fact in facts)
         return Ready(self._reader(paths).ready(work / "unpacked").source, fetched)
-
-    def read(self, shard: Shard) -> Iterator[Document | Rejected]:
-        """Only what `ready` made is read."""
-        raise DataError("http: nothing is fetched yet", remedy="call ready(folder) and read the source that it gives")
-
-    def _in_parallel(self, fetch: Callable[[str, Path], Any], folders: list[Path]) -> list[Any]:
-        """In the order of the addresses; the first error stops what has not begun, and what was fetched is kept."""
-        with ThreadPoolExecutor(min(self.parallel, len(folders))) as pool:
-            waiting = [pool.submit(fetch, url, folder) for url, folder in zip(self._urls, folders, strict=True)]
-            try:
-                return [future.result() for future in waiting]
-            except BaseException:
-                pool.shutdown(wait=True, cancel_futures=True)
-                raise
 
     def _pin(self, url: str) -> Pin:
         sha256 = self.sha256.get(url, "") if isinstance(self.sha256, dict) else self.sha256
         return Pin(sha256, self.size.get(url) if isinstance(self.size, dict) else self.size)
 
     def _reader(self, paths: list[Path]) -> Source:
-        policies = ("name", "license", "on_bad_record", "max_bad_fraction", "text", "id", "on_corrupt", "bad_characters")
-        shared: dict[str, Any] = {policy: getattr(self, policy) for policy in policies}
+        shared = self.shared()
         if self.pages is None:
             return Files(path=paths, **shared)
-        shared["name"] = self.name or checked(self._urls[0]).hostname
+        shared["name"] = self.name or checked(self.urls[0]).hostname
         return Json(path=paths, rows=self.pages.rows, **shared)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import ClassVar, Literal
 
+from ropewalk.core.units import show_bytes
 from ropewalk.data.records import Rejected
 from ropewalk.data.sources.damage import CorruptFile
 from ropewalk.data.sources.fields import BadRecord, value_at
@@ -26,7 +27,9 @@ class Json(RecordFiles, type="json"):
         """A record an item, numbered from 1; a file that is not whole JSON is damaged."""
         reader = JsonReader(self.bad_characters, self.not_finite)
         with self.opened(piece.file) as file:
-            data = file.read()
+            data = file.read(self.max_record + 1)
+        if len(data) > self.max_record:
+            raise CorruptFile(f"is larger than max_record ({show_bytes(self.max_record)}): make it JSON lines, or raise max_record")
         if not data.strip():
             return
         try:

@@ -60,6 +60,19 @@ def chunks_of_lines(
         held += block[end:]
 
 
+def bounded_lines(file: io.BufferedReader, longest: int) -> Iterator[tuple[int, bytes, bool]]:
+    """(number, line with its end, True) of every line; of one over `longest` bytes its first 64 KiB, and False."""
+    number = 0
+    while line := file.readline(longest + 1):
+        number += 1
+        if complete := len(line) <= longest:
+            yield number, line, complete
+        else:
+            if not line.endswith(b"\n"):
+                _passed_over(file)
+            yield number, line[:KEPT_BYTES], complete
+
+
 def _whole(line: bytearray, longest: int) -> tuple[bytes | bytearray, bool]:
     return (line, True) if len(line) <= longest else (bytes(line[:KEPT_BYTES]), False)
 

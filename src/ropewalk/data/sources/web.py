@@ -186,8 +186,7 @@ class _Watch:
         while not self._stopped.wait(max(0.0, begun + self.timeout - time.monotonic())):
             if self.bytes - self.before < MIN_BYTES:
                 self.fired = True
-                with socket.socket(fileno=os.dup(self.connection)) as copy:
-                    with suppress(OSError):  # closed by the other side meanwhile
-                        copy.shutdown(socket.SHUT_RDWR)
+                with suppress(OSError), socket.socket(fileno=os.dup(self.connection)) as copy:  # it may be closed meanwhile
+                    copy.shutdown(socket.SHUT_RDWR)
                 return
             self.before, begun = self.bytes, time.monotonic()
