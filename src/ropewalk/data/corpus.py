@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +50,8 @@ def schema() -> pa.Schema:
 def read_documents(path: Path) -> pa.Table:
     import pyarrow.parquet as pq
 
-    return pq.read_table(path, schema=schema(), memory_map=True)
+    with pq.ParquetFile(path, memory_map=True) as file:  # `read_table` imports pandas first where it is installed
+        return file.read().select(schema().names).cast(schema())
 
 
 def write_documents(table: pa.Table, path: Path) -> None:
@@ -83,4 +84,19 @@ def from_documents(documents: Iterable[Document]) -> pa.Table:
         "license": [row.license for row in rows],
         "meta": [_encoded(row.meta) if row.meta else "{}" for row in rows],
     }
-    return pa.table(columns, schema=schema())
+    return pa.Table.from_arrays([strings(columns[field.name], field.type) for field in schema()], schema=schema())
+
+
+def strings(values: Sequence[str], kind: pa.DataType) -> pa.Array:
+    """Text as an Arrow array, from its bytes: `pa.array` imports pandas first where it is installed, 0.3 s and 40 MiB."""
+    import numpy as np
+    import pyarrow as pa
+
+    encoded = [value.encode() for value in values]
+    width = np.int64 if pa.types.is_large_string(kind) else np.int32
+    ends = np.cumsum(np.fromiter(map(len, encoded), np.int64, len(encoded)))
+    if len(ends) and ends[-1] > np.iinfo(width).max:
+        return pa.array(values, kind)
+    offsets = np.concatenate([[0], ends]).astype(width)
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))]
+    return pa.Array.from_buffers(kind, len(encoded), buffers)

@@ -218,13 +218,15 @@ MARK = b"\xef\xbb\xbf"
 
 
 def test_a_mark_costs_nothing_in_any_format_or_packing_and_inside_it_is_text(tmp_path: Path, make_stage: Any) -> None:  # like O03
-    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(MARK + LINES))
-    (tmp_path / "b.tsv").write_bytes(MARK + b"id\ttext\nb\t\xef\xbb\xbfinside\n")
-    (tmp_path / "c.json").write_bytes(MARK + b'[{"id": "c", "text": "x"}]')
-    (tmp_path / "d.txt").write_bytes(MARK + b"text")
-    with zipfile.ZipFile(tmp_path / "e.zip", "w") as made:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a.jsonl.gz").write_bytes(gzip.compress(MARK + LINES))
+    (folder / "b.tsv").write_bytes(MARK + b"id\ttext\nb\t\xef\xbb\xbfinside\n")
+    (folder / "c.json").write_bytes(MARK + b'[{"id": "c", "text": "x"}]')
+    (folder / "d.txt").write_bytes(MARK + b"text")
+    with zipfile.ZipFile(folder / "e.zip", "w") as made:
         made.writestr("e.jsonl", MARK + b'{"id": "e", "text": "x"}')
-    corpus, facts = make_stage(load(type="files", path=tmp_path))
+    corpus, facts = make_stage(load(type="files", path=folder))
     texts = {document.id: document.text for document in corpus.documents()}
     assert facts.counts["kept"] == 14 and facts.counts["quarantined"] == 0 and {"d0", "b", "c", "d.txt", "e"} <= set(texts)
     assert texts["d.txt"] == "text" and texts["b"] == "\ufeffinside"

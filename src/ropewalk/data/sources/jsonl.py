@@ -13,7 +13,7 @@ from ropewalk.data.sources.fields import BadRecord
 from ropewalk.data.sources.file_source import PIECE_BYTES, Parsed, Piece, RecordFiles, file_size, rejected, text_size
 from ropewalk.data.sources.found import FoundFile
 from ropewalk.data.sources.json_text import JsonReader
-from ropewalk.data.sources.lines import chunks_of_lines
+from ropewalk.data.sources.lines import runs_of_lines
 from ropewalk.data.sources.opener import compression_of
 
 LARGE_LINE_BYTES = 8 << 20  # of longer lines the raw bytes are not kept beside the record
@@ -37,41 +37,32 @@ class Jsonl(RecordFiles, type="jsonl"):
     def parse(self, piece: Piece) -> Iterator[Parsed | Rejected]:
         """A record a line; blank lines are none, and only LF and CRLF end one."""
         with self.opened(piece.file) as file:
-            for first, chunk, complete in chunks_of_lines(file, piece.start, piece.stop, self.max_record):
+            for first, lines, complete in runs_of_lines(file, piece.start, piece.stop, self.max_record):
                 if not complete:
-                    yield rejected(piece, first, BadRecord("too_long", f"over {show_bytes(self.max_record)}"), bytes(chunk))
+                    yield rejected(piece, first, BadRecord("too_long", f"over {show_bytes(self.max_record)}"), bytes(lines[0]))
                     continue
-                lines = self._lines(chunk)
-                del chunk  # a line of 100 MiB is not held twice
                 lines.reverse()
                 for number in range(first, first + len(lines)):
                     line = lines.pop()
                     if not line or line.isspace():
                         continue
                     try:
-                        text = line if isinstance(line, str) else self._reader.decode(line)
+                        text = self._reader.decode(line)
                     except BadRecord as bad:
-                        yield rejected(piece, number, bad, line)
+                        yield rejected(piece, number, bad, bytes(line))
                         continue
-                    raw = line if len(line) <= LARGE_LINE_BYTES else b""
-                    del line
+                    raw = bytes(line) if len(line) <= LARGE_LINE_BYTES else b""
+                    del line  # one of 100 MiB is not held twice
                     try:
                         record = self._reader.parse_object(text)
                     except BadRecord as bad:
                         if bad.reason == "not_json" and number == 1 and text.lstrip().startswith("["):
                             where = piece.file.path
                             raise DataError(f"{where}: is one JSON array, not an object a line", remedy="use type: json") from None
-                        yield rejected(piece, number, bad, text)
+                        yield rejected(piece, number, bad, raw.rstrip(b"\r") or text)
                         continue
                     del text
                     yield Parsed(record, number, raw)
-
-    def _lines(self, chunk: bytes | bytearray) -> list[str | bytes]:
-        """The chunk's lines: as text when all of it is UTF-8, else as bytes, to find the bad ones."""
-        try:
-            return [*chunk.decode().split("\n")] if b"\n" in chunk else [chunk.decode()]
-        except UnicodeDecodeError:
-            return [*map(bytes, chunk.split(b"\n"))]
 
     @cached_property
     def _reader(self) -> JsonReader:

@@ -1,4 +1,4 @@
-"""Cuts a stream into chunks of whole lines; a line that is longer than allowed is passed over without being held."""
+"""Cuts a stream into runs of whole lines; a line that is longer than allowed is passed over without being held."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ CHUNK_BYTES = 256 << 10
 KEPT_BYTES = 64 << 10  # of a line that is too long
 
 
-def chunks_of_lines(
+def runs_of_lines(
     file: io.BufferedReader, start: int = 0, stop: int | None = None, longest: int = 128 << 20
-) -> Iterator[tuple[int, bytes | bytearray, bool]]:
-    """(number of its first line from 1, lines without the last one's end, True) of the lines that begin in [start, stop).
+) -> Iterator[tuple[int, list[bytes | bytearray], bool]]:
+    """(number of the first line from 1, lines without their ends, True) of the lines that begin in [start, stop), some at a time.
 
-    For a line over `longest` bytes: (its number, its first 64 KiB, False).
+    For a line over `longest` bytes: (its number, its first 64 KiB, False). The lists are the caller's to empty.
     """
     number, place = 1, start
     if start:
@@ -33,7 +33,7 @@ def chunks_of_lines(
         if not end:
             held += block
             if len(held) > longest:
-                yield number, bytes(held[:KEPT_BYTES]), False
+                yield number, [bytes(held[:KEPT_BYTES])], False
                 place += len(held) + _passed_over(file)
                 held, number = bytearray(), number + 1
             continue
@@ -53,9 +53,10 @@ def chunks_of_lines(
                 continue
         if stop is not None and place + end > stop:
             end = block.find(b"\n", stop - place - 1) + 1
-        chunk = block[: end - 1]
-        yield number, chunk, True
-        number += chunk.count(b"\n") + 1
+        lines: list[bytes | bytearray] = [*block[: end - 1].split(b"\n")]
+        size = len(lines)
+        yield number, lines, True
+        number += size
         place += end
         held += block[end:]
 
@@ -73,8 +74,8 @@ def bounded_lines(file: io.BufferedReader, longest: int) -> Iterator[tuple[int, 
             yield number, line[:KEPT_BYTES], complete
 
 
-def _whole(line: bytearray, longest: int) -> tuple[bytes | bytearray, bool]:
-    return (line, True) if len(line) <= longest else (bytes(line[:KEPT_BYTES]), False)
+def _whole(line: bytearray, longest: int) -> tuple[list[bytes | bytearray], bool]:
+    return ([line], True) if len(line) <= longest else ([bytes(line[:KEPT_BYTES])], False)
 
 
 def _passed_over(file: io.BufferedReader) -> int:

@@ -59,8 +59,9 @@ class Parts:
 
         if not self.held:
             return
+        large = self.held_bytes >= LARGE_BYTES
         try:
-            table = from_documents(self.held) if self.held_bytes < LARGE_BYTES else _one_by_one(self.held)
+            table = _one_by_one(self.held) if large else from_documents(self.held)
         except UnicodeEncodeError as error:
             raise DataError(
                 f"a document between {self.held[0].id!r} and {self.held[-1].id!r} holds half a surrogate pair: {error}",
@@ -71,9 +72,12 @@ class Parts:
             place = self.folder / "documents" / f"{name}.parquet"
             place.parent.mkdir(parents=True, exist_ok=True)
             # Pages of version 2 are packed before they are put together: a text of 100 MiB is there once less.
-            version = "2.0" if self.held_bytes >= LARGE_BYTES else "1.0"
+            version = "2.0" if large else "1.0"
             self.writer = pq.ParquetWriter(place, schema(), data_page_version=version, **writer_options())
         self.held, self.held_bytes = [], 0
+        if large:  # a row group by itself goes to the disk page by page
+            self.writer.write_table(table)
+            return
         for batch in table.to_batches():
             self.writer.write_batch(batch)
 
