@@ -19,6 +19,7 @@ from ropewalk.pipeline.families import all_families
 from ropewalk.pipeline.recipe import schema
 
 MINIMUM: dict[tuple[str, str], dict[str, Any]] = {
+    ("source", "datasets"): {"dataset": "owner/name"},
     ("source", "http"): {"url": "https://example.org/data.jsonl"},
     ("source", "remote"): {"url": "memory://data/*.jsonl"},
     ("gate", "at_least"): {"metric": "perplexity/bits_per_byte", "value": 2},

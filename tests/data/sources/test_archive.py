@@ -93,9 +93,7 @@ def test_names_longer_than_a_tar_header_are_read(write: Any, work: Path, read_al
     assert [document.id for document in documents] == ["x"]
 
 
-def test_unpacking_is_done_once_and_begun_anew_after_a_kill(
-    write: Any, work: Path, read_all: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unpacking_is_done_once_and_begun_anew_after_a_kill(write: Any, work: Path, read_all: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     source = Files(path=write("a.zip", zipped(GOOD)))
     with monkeypatch.context() as patch:
         patch.setattr(archive, "write_durably", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
@@ -214,10 +212,10 @@ def test_bombs_stop_by_what_comes_not_by_what_is_said(
 ) -> None:
     monkeypatch.setattr(packed, "BOMB_BYTES", 4 << 20)
     path = write(name, make([("a.jsonl", bytes(16 << 20))]))
-    with pytest.raises(DataError, match="taken for a bomb|is damaged"):
+    with pytest.raises(DataError, match=r"taken for a bomb|is damaged"):
         Files(path=path).ready(work)
     assert not [file for file in work.rglob("*") if file.is_file()]
-    with pytest.raises(DataError, match="grows beyond max_unpacked|is damaged"):
+    with pytest.raises(DataError, match=r"grows beyond max_unpacked|is damaged"):
         Files(path=path, max_unpacked="1MiB").ready(work)
 
 

@@ -23,7 +23,6 @@ from ropewalk.core.errors import DataError, NetworkError
 from ropewalk.core.identity import identify
 from ropewalk.data.sources.address import is_public, shown
 from ropewalk.data.sources.http import Http
-
 from web_server import Handler, WebServer, resumable, serving
 
 ROWS = b"".join(b'{"id": "d%d", "text": "document %d"}\n' % (number, number) for number in range(1000))
@@ -46,9 +45,7 @@ def texts(http: Http, work: Path) -> list[str]:
     return [item.text for shard in ready.shards() for item in ready.read(shard)]
 
 
-def test_files_of_every_kind_are_fetched_and_read_in_the_order_of_their_names(
-    server: WebServer, tmp_path: Path, read_all: Any
-) -> None:
+def test_files_of_every_kind_are_fetched_and_read_in_the_order_of_their_names(server: WebServer, tmp_path: Path, read_all: Any) -> None:
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as archive:
         info = tarfile.TarInfo("in/side.jsonl")
@@ -212,7 +209,7 @@ def test_the_time_for_one_address_is_limited(server: WebServer, tmp_path: Path) 
 
 INSIDE = [
     "127.0.0.1",
-    "0.0.0.0",  # noqa: S104
+    "0.0.0.0",
     "[::1]",
     "[::ffff:127.0.0.1]",
     "[::ffff:7f00:1]",
@@ -243,10 +240,9 @@ def test_addresses_inside_are_refused_before_a_connection(host: str, tmp_path: P
 
 
 def _numbers_only(host: str, port: int, **named: Any) -> Any:
-    return [
-        (family, kind, protocol, name, address)
-        for family, kind, protocol, name, address in _socket.getaddrinfo(host, port, 0, named.get("type", 0), 0, 0 if host == "localhost" else 4)
-    ]
+    """As the system reads numbers in all their spellings; no name is looked up."""
+    flags = 0 if host == "localhost" else socket.AI_NUMERICHOST
+    return _socket.getaddrinfo(host, port, 0, named.get("type", 0), 0, flags)
 
 
 @pytest.mark.parametrize("address", ["93.184.215.14", "2606:4700:4700::1111", "8.8.8.8"])
@@ -264,9 +260,7 @@ def test_one_private_address_among_several_is_enough(tmp_path: Path, monkeypatch
         Http(url="http://two.example/a").ready(tmp_path)
 
 
-def test_the_checked_address_is_the_one_that_is_connected_to(
-    server: WebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_checked_address_is_the_one_that_is_connected_to(server: WebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names: list[str] = []
     reached: list[Any] = []
 
@@ -292,7 +286,8 @@ def redirect(target: str) -> Any:
 def test_redirects_are_checked_like_first_addresses(server: WebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = socket.socket.connect
     port = server.server_address[1]
-    monkeypatch.setattr(socket, "getaddrinfo", lambda host, port, **named: answers("93.184.215.14" if host == "out.example" else host)(host, port))
+    known = {"out.example": "93.184.215.14"}
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, port, **named: answers(known.get(host, host))(host, port))
     monkeypatch.setattr(socket.socket, "connect", lambda self, address: real(self, ("127.0.0.1", address[1])))
     for number, (target, said) in enumerate(
         [
@@ -363,7 +358,11 @@ def paged(kind: str) -> Any:
     def page(handler: Handler) -> None:
         query = {name: values[0] for name, values in parse_qs(urlsplit(handler.path).query).items()}
         assert query.pop("q") == "x y"
-        begin = (int(query.get("page", "1")) - 1) * 10 if kind == "page" else int(query.get("offset", query.get("cursor", query.get("at", "0"))))
+        begin = (
+            (int(query.get("page", "1")) - 1) * 10
+            if kind == "page"
+            else int(query.get("offset", query.get("cursor", query.get("at", "0"))))
+        )
         rows, end = PAGED[begin : begin + 10], begin + 10
         more = end < len(PAGED)
         body: Any = {"data": {"items": rows}}

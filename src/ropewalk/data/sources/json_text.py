@@ -35,7 +35,7 @@ class JsonReader:
         """Text as a JSON value."""
         try:
             value = self._decoder.decode(text)
-            return self._whole_characters(value) if "\\u" in text and _HALF_ESCAPE.search(text) else value
+            return self._whole_characters(value) if _HALF_ESCAPE.search(text) else value
         except json.JSONDecodeError as error:
             raise BadRecord("not_json", f"{error.msg.removesuffix(' at')} (character {error.pos})") from None
         except RecursionError:

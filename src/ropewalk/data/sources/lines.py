@@ -55,7 +55,11 @@ def runs_of_lines(
             end = block.find(b"\n", stop - place - 1) + 1
         lines: list[bytes | bytearray] = [*block[: end - 1].split(b"\n")]
         size = len(lines)
-        yield number, lines, True
+        if longest < CHUNK_BYTES and any(len(line) > longest for line in lines):
+            for index, line in enumerate(lines):
+                yield (number + index, *_whole(line, longest))
+        else:
+            yield number, lines, True
         number += size
         place += end
         held += block[end:]
@@ -66,15 +70,14 @@ def bounded_lines(file: io.BufferedReader, longest: int) -> Iterator[tuple[int, 
     number = 0
     while line := file.readline(longest + 1):
         number += 1
-        if complete := len(line) <= longest:
-            yield number, line, complete
+        if len(line) - line.endswith(b"\n") <= longest:
+            yield number, line, True
         else:
-            if not line.endswith(b"\n"):
-                _passed_over(file)
-            yield number, line[:KEPT_BYTES], complete
+            _passed_over(file)
+            yield number, line[:KEPT_BYTES], False
 
 
-def _whole(line: bytearray, longest: int) -> tuple[list[bytes | bytearray], bool]:
+def _whole(line: bytes | bytearray, longest: int) -> tuple[list[bytes | bytearray], bool]:
     return ([line], True) if len(line) <= longest else ([bytes(line[:KEPT_BYTES])], False)
 
 

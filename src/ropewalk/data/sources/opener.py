@@ -38,7 +38,7 @@ def opened(path: Path, max_unpacked: int | None = None) -> Iterator[io.BufferedR
     """The file's plain bytes behind its byte order mark. What can't be opened, and damage while it is read, raise CorruptFile."""
     if wrong := fault(path):
         raise CorruptFile(wrong)
-    with path.open("rb", BUFFER_BYTES) as raw, closing(plain_stream(path, raw, Growth(max_unpacked))) as file:
+    with io.BufferedReader(path.open("rb", 0), BUFFER_BYTES) as raw, closing(plain_stream(path, raw, Growth(max_unpacked))) as file:
         head = file.peek(len(BYTE_ORDER_MARK))[: len(BYTE_ORDER_MARK)]
         if head.startswith(UTF_16):
             raise CorruptFile("is UTF-16, not UTF-8")
