@@ -9,7 +9,7 @@ from ropewalk.data.records import Rejected
 from ropewalk.data.sources.damage import CorruptFile
 from ropewalk.data.sources.file_source import Parsed, Piece, RecordFiles, file_size, rejected
 from ropewalk.data.sources.found import fault
-from ropewalk.data.sources.table_rows import bounded, rows
+from ropewalk.data.sources.table_rows import bounded, records_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,7 +40,7 @@ class Arrow(RecordFiles, type="arrow"):
                     self.fields().check(reader.schema.names, piece.file.path)
                     for batch in _batches(reader, whole):
                         for part, _ in bounded(batch):
-                            for row in rows(part):
+                            for row in records_of(part):
                                 number += 1
                                 yield Parsed(row, number) if isinstance(row, dict) else rejected(piece, number, row, b"")
         except (pa.ArrowException, OSError) as error:

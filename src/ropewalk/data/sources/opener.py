@@ -9,6 +9,7 @@ import io
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 from ropewalk.data.sources.damage import CorruptFile
 from ropewalk.data.sources.found import fault
@@ -47,7 +48,7 @@ def opened(path: Path, max_unpacked: int | None = None) -> Iterator[io.BufferedR
         yield file
 
 
-def plain_stream(path: Path, raw: io.BufferedReader, growth: Growth) -> io.BufferedReader:
+def plain_stream(path: Path, raw: io.BufferedReader[Any], growth: Growth) -> io.BufferedReader:
     """A file's plain bytes, from its first one."""
     head = raw.peek(8)[:8]
     compression = _compression(head)

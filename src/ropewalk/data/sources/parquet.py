@@ -14,7 +14,7 @@ from ropewalk.data.sources.file_source import PIECE_BYTES, Parsed, Piece, Record
 from ropewalk.data.sources.found import FoundFile, fault
 from ropewalk.data.sources.packed import Growth
 from ropewalk.data.sources.parquet_pages import columns_of
-from ropewalk.data.sources.table_rows import BATCH_BYTES, bounded, rows
+from ropewalk.data.sources.table_rows import BATCH_BYTES, bounded, records_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -55,7 +55,7 @@ class Parquet(RecordFiles, type="parquet"):
         for group in range(low, high):
             for batch in self._batches(piece.file, group):
                 for part, part_bytes in bounded(batch):
-                    for row in rows(part):
+                    for row in records_of(part):
                         number += 1
                         yield Parsed(row, number) if isinstance(row, dict) else rejected(piece, number, row, b"")
                     growth.add(part_bytes, piece.size_bytes)

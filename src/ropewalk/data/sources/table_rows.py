@@ -37,7 +37,7 @@ def bounded(batch: pa.RecordBatch) -> Iterator[tuple[pa.RecordBatch, int]]:
         begin = end
 
 
-def rows(batch: pa.RecordBatch) -> Iterator[dict[str, Any] | BadRecord]:
+def records_of(batch: pa.RecordBatch) -> Iterator[dict[str, Any] | BadRecord]:
     """A batch's rows; one that holds bytes that are not UTF-8 is found by halving."""
     try:
         rows = batch.to_pylist()
@@ -46,8 +46,8 @@ def rows(batch: pa.RecordBatch) -> Iterator[dict[str, Any] | BadRecord]:
             yield BadRecord("bad_utf8", f"byte 0x{error.object[error.start]:02x}")
         else:
             half = batch.num_rows // 2
-            yield from rows(batch.slice(0, half))
-            yield from rows(batch.slice(half))
+            yield from records_of(batch.slice(0, half))
+            yield from records_of(batch.slice(half))
         return
     for row in rows:
         yield {name: plain(value) for name, value in row.items()}

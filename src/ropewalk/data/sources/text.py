@@ -95,14 +95,14 @@ def separated(file: io.BufferedReader, separator: bytes, longest: int) -> Iterat
             begun += part.count(b"\n") + separator.count(b"\n")
             del rest[: end + len(separator)]
             seen, whole = 0, True
-        if len(rest) > longest:
+        if len(rest) > longest + len(separator):
             kept = max(KEPT_BYTES, len(separator))  # its end may be half a separator
             begun += rest[:-kept].count(b"\n")
             whole = False
             del rest[:-kept]
         seen = max(0, len(rest) - len(separator) + 1)  # a separator may begin in this block and end in the next
     part = bytes(rest)
-    yield begun + _leading_lines(part), part.strip(b"\r\n") if separator else part, whole
+    yield begun + _leading_lines(part), part.strip(b"\r\n") if separator else part, whole and len(part) <= longest
 
 
 def _leading_lines(part: bytes) -> int:
