@@ -19,11 +19,14 @@ from ropewalk.pipeline.families import all_families
 from ropewalk.pipeline.recipe import schema
 
 MINIMUM: dict[tuple[str, str], dict[str, Any]] = {
+    ("source", "datasets"): {"dataset": "owner/name"},
+    ("source", "http"): {"url": "https://example.org/data.jsonl"},
+    ("source", "remote"): {"url": "memory://data/*.jsonl"},
     ("gate", "at_least"): {"metric": "perplexity/bits_per_byte", "value": 2},
     ("gate", "at_most"): {"metric": "perplexity/bits_per_byte", "value": 2.4},
     ("gate", "beats"): {"metric": "perplexity/bits_per_byte", "baseline": "byte_trigram"},
-    **{("source", name): {"path": "/data/a"} for name in ("csv", "files", "json", "jsonl", "parquet", "text")},
     ("stage", "average"): {"models": ["base", "sft"]},
+    **{("source", name): {"path": "/data/a"} for name in ("arrow", "csv", "files", "json", "jsonl", "parquet", "text")},
     ("stage", "clean"): {"input": "raw", "steps": ["normalise"]},
     ("stage", "dedup"): {"input": "clean"},
     ("stage", "filter"): {"input": "clean", "keep": "length(text) > 200"},

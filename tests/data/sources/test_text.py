@@ -42,15 +42,18 @@ def test_lines_end_at_line_feeds_only(write: Any, read_all: Any) -> None:
     assert [document.text for document in documents] == ["one\u2028still", "two"]
 
 
-@given(st.lists(st.text("ab\n<|", max_size=9), max_size=9), st.integers(1, 12))
-def test_separators_are_found_across_blocks(parts: list[str], block: int) -> None:
+@given(st.lists(st.text("ab\n<|", max_size=9), max_size=9), st.integers(1, 12), st.integers(1, 12))
+def test_separators_are_found_across_blocks(parts: list[str], block: int, longest: int) -> None:
     whole = "<|e|>".join(parts).encode()
     expected = [part.strip(b"\r\n") for part in whole.split(b"<|e|>")]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(text, "BUFFER_BYTES", block)
-        found = list(separated(io.BufferedReader(io.BytesIO(whole)), b"<|e|>"))  # type: ignore[arg-type]
-    assert [part for _, part in found] == expected
-    for line, part in found:
+        found = list(separated(io.BufferedReader(io.BytesIO(whole)), b"<|e|>", 1000))  # type: ignore[arg-type]
+        limited = list(separated(io.BufferedReader(io.BytesIO(whole)), b"<|e|>", longest))  # type: ignore[arg-type]
+    assert [part for _, part, _ in found] == expected and all(complete for _, _, complete in found)
+    assert [complete for _, _, complete in limited] == [len(part) <= longest for part in whole.split(b"<|e|>")]
+    assert [part for _, part, complete in limited if complete] == [part for part, item in zip(expected, limited, strict=True) if item[2]]
+    for line, part, _ in found:
         assert whole.split(b"\n")[line - 1 :][: part.count(b"\n") + 1][0].find(part.split(b"\n")[0]) >= 0
 
 

@@ -27,6 +27,7 @@ REASONS = {
     "bad_utf8": "it is not UTF-8",
     "columns": "it has not as many columns as the header",
     "duplicate_key": "a key is there twice",
+    "in_corrupt_file": "it is in a file that turned out to be damaged",
     "lone_surrogate": "it holds half a surrogate pair (\\ud83d without its other half)",
     "no_id": "it has no id",
     "no_text": "it has no text",
@@ -35,6 +36,7 @@ REASONS = {
     "not_finite": "it holds NaN or Infinity, which are not JSON",
     "not_json": "it is not JSON",
     "text_not_string": "its text is not a string",
+    "too_long": "it is longer than max_record",
 }
 """Why a record is bad, in words that go behind its place."""
 
@@ -48,13 +50,17 @@ class Fields:
 
     def document(self, record: Mapping[str, Any], source: str, license: str) -> Document:  # noqa: A002
         """Raises BadRecord."""
-        text = value_at(record, self.text)
+        text = record.get(self.text, _MISSING)
+        if text is _MISSING:
+            text = value_at(record, self.text)
         if text is _MISSING:
             raise BadRecord("no_text", f"no {self.text!r} among {', '.join(list(record)[:8])}")
         if not isinstance(text, str):
             raise BadRecord("text_not_string", f"{self.text!r} is {_named(text)}")
         meta = without(record, self.text)
-        given = value_at(record, self.id or "id")
+        given = record.get(self.id or "id", _MISSING)
+        if given is _MISSING and self.id is not None:
+            given = value_at(record, self.id)
         if given is _MISSING or given is None or given == "":
             if self.id is not None:
                 raise BadRecord("no_id", f"no {self.id!r}")
@@ -99,7 +105,9 @@ def value_at(record: Any, path: str) -> Any:
 def without(record: Mapping[str, Any], path: str) -> Mapping[str, Any]:
     """The record without what stands at a dotted path; what stands inside a list stays."""
     if path in record:
-        return {name: value for name, value in record.items() if name != path}
+        others = dict(record)
+        del others[path]
+        return others
     head, dot, rest = path.partition(".")
     below = record.get(head)
     return {**record, head: without(below, rest)} if dot and isinstance(below, Mapping) else record

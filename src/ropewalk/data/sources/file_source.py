@@ -5,33 +5,44 @@ A format adds `parse`, which turns one piece of a file into records; `RecordFile
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from ropewalk.core.artifact import digest
 from ropewalk.core.component import RUNTIME
 from ropewalk.core.errors import DataError
 from ropewalk.core.log import LOGGER
 from ropewalk.core.shards import Shard
+from ropewalk.core.units import Bytes
 from ropewalk.data.records import Document, Rejected
+from ropewalk.data.sources.archive import is_archive, unpack
+from ropewalk.data.sources.damage import CorruptFile
 from ropewalk.data.sources.fields import BadRecord, Fields
 from ropewalk.data.sources.found import FoundFile, content_hash, fault, find_files
-from ropewalk.data.sources.opener import CorruptFile
-from ropewalk.data.sources.source import Record, Source
+from ropewalk.data.sources.opener import opened
+from ropewalk.data.sources.packed import SUFFIXES
+from ropewalk.data.sources.source import Ready, Record, Source
 
 PIECE_BYTES = 32 << 20  # a shard's worth of text: small files are read together, large ones in pieces where the format allows
-PACKED = 4  # bytes of text in a byte of gz or zst, roughly
+PACKED = 4  # bytes of text in a packed byte, roughly
 SHARD_FILES = 1000
 CORRUPT = "corrupt_file"
 """The reason of the one rejected entry that stands for what could not be read of a file."""
+IN_CORRUPT = "in_corrupt_file"
+"""The reason of a bad record of such a file: damage that is told late makes garbage first."""
+HELD = 100_000
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -53,7 +64,7 @@ class Parsed:
 
     record: Record
     where: int
-    raw: bytes = b""
+    raw: bytes | str = b""
 
 
 class FileSource(Source):
@@ -66,12 +77,18 @@ class FileSource(Source):
     """What documents name as their source when `name` is not set."""
 
     path: Annotated[Path | Annotated[list[Path], Field(min_length=1)], RUNTIME]
-    """A file, a folder or a pattern such as `data/*.jsonl.gz`, or a list of these. What counts is what the files hold and are called,
-    not where they lie: a corpus is not made again because its folder moved."""
+    """A file, a folder, a zip or tar archive, a pattern such as `data/*.jsonl.gz`, or a list of these. What counts is what the files
+    hold and are called, not where they lie: a corpus is not made again because its folder moved."""
     on_corrupt: Literal["error", "skip"] = "error"
     """A file that ends early, is damaged or can't be opened: stop, or keep what could be read and list it."""
+    max_record: Annotated[Bytes, Field(gt=0)] = 128 << 20
+    """Longest record: a longer line is a bad record, and a longer text, row, cell or JSON file can't be read."""
+    max_unpacked: Annotated[Bytes, Field(gt=0)] | None = None
+    """How large a packed file may become. By default all is read that grows less than 200-fold, and 1 GiB of what grows more."""
     bad_characters: Literal["reject", "replace"] = "reject"
     """Bytes that are not UTF-8 and half surrogate pairs: the record is bad, or U+FFFD stands in their place."""
+
+    _unpacked: dict[Path, list[FoundFile]] = PrivateAttr(default_factory=dict)
 
     def parse(self, piece: Piece) -> Iterator[Parsed | Rejected]:
         """A piece's records; raises CorruptFile where the file can't be read on."""
@@ -87,7 +104,21 @@ class FileSource(Source):
 
     def found(self) -> list[FoundFile]:
         """The files, sorted by name."""
-        return find_files(self.path if isinstance(self.path, list) else [self.path], self.suffixes)
+        files = find_files(self.path if isinstance(self.path, list) else [self.path], self.suffixes)
+        return [inside for file in files for inside in self._unpacked.get(file.path, [file])]
+
+    def ready(self, work: Path) -> Ready:
+        """With its archives unpacked, in which files are found as in folders."""
+        archives = [file for file in self.found() if is_archive(file)]
+        if not archives:
+            return Ready(self)
+        unpacked = {
+            file.path: unpack(file, work / f"{number:05d}", self.suffixes, self.max_unpacked, skip=self.on_corrupt == "skip")
+            for number, file in enumerate(archives)
+        }
+        copy = self.model_copy()
+        copy._unpacked = unpacked  # noqa: SLF001
+        return Ready(copy)
 
     def label(self, file: FoundFile) -> str:
         """What a file's documents name as their source."""
@@ -119,14 +150,47 @@ class FileSource(Source):
             LOGGER.info("%d files: %s", len(files), ", ".join(f"{number} {name}" for name, number in sorted(formats.items())))
         return _bundled(pieces)
 
-    def parsed(self, shard: Shard) -> Iterator[tuple[Piece, Parsed | Rejected]]:
-        """Every record of a shard with the piece it is of, under `on_corrupt`."""
+    def opened(self, file: FoundFile) -> AbstractContextManager[io.BufferedReader]:
+        """A file's plain bytes, as far as `max_unpacked` allows."""
+        return opened(file.path, self.max_unpacked)
+
+    def records(self, shard: Shard) -> Iterator[Record | Rejected]:
+        """The records as the files have them."""
+        yield from self._settled(shard, lambda piece: lambda item: item.record)
+
+    def read(self, shard: Shard) -> Iterator[Document | Rejected]:
+        """The records as documents."""
+        yield from self._settled(shard, self._as_document)
+
+    def _as_document(self, piece: Piece) -> Callable[[Parsed], Document | Rejected]:
+        fields, label, license = self.fields(), self.label(piece.file), self.license  # noqa: A001
+
+        def turned(item: Parsed) -> Document | Rejected:
+            try:
+                return fields.document(item.record, label, license)
+            except BadRecord as bad:
+                return rejected(piece, item.where, bad, item.raw or json.dumps(item.record, ensure_ascii=False, default=str))
+
+        return turned
+
+    def _settled(self, shard: Shard, turn: Callable[[Piece], Callable[[Parsed], T | Rejected]]) -> Iterator[T | Rejected]:
+        """Every record of a shard, turned, under `on_corrupt`: bad records of a file that proves damaged are put down to that."""
         for piece in shard.content:
             number = 0
+            turned, held = turn(piece), list[Rejected]()
             try:
+                if piece.file.damage:
+                    raise CorruptFile(piece.file.damage)
                 for item in self.parse(piece):
                     number += 1
-                    yield piece, item
+                    result = item if isinstance(item, Rejected) else turned(item)
+                    if self.on_corrupt == "error" or not isinstance(result, Rejected):
+                        yield result
+                    else:
+                        held.append(result)
+                        if len(held) == HELD:  # garbage behind the damage is less than this, or the file is hopeless by itself
+                            yield from held
+                            held.clear()
             except CorruptFile as error:
                 message = f"truncated after {number:,} records: {error} (byte {error.offset:,} of the file)" if number else str(error)
                 if self.on_corrupt == "error":
@@ -134,24 +198,9 @@ class FileSource(Source):
                         f"{piece.file.path}: {message}",
                         remedy="get the file again, or set on_corrupt: skip to keep what could be read",
                     ) from None
-                yield piece, Rejected(CORRUPT, f"{piece.file.name}: {message}")
-
-    def records(self, shard: Shard) -> Iterator[Record | Rejected]:
-        """The records as the files have them."""
-        for _, item in self.parsed(shard):
-            yield item if isinstance(item, Rejected) else item.record
-
-    def read(self, shard: Shard) -> Iterator[Document | Rejected]:
-        """The records as documents."""
-        fields = self.fields()
-        for piece, item in self.parsed(shard):
-            if isinstance(item, Rejected):
-                yield item
-                continue
-            try:
-                yield fields.document(item.record, self.label(piece.file), self.license)
-            except BadRecord as bad:
-                yield rejected(piece, item.where, bad, item.raw or json.dumps(item.record, ensure_ascii=False, default=str).encode())
+                held = [replace(item, reason=IN_CORRUPT, witness=f"{item.witness} ({item.reason})") for item in held]
+                held.append(Rejected(CORRUPT, f"{piece.file.name}: {message}"))
+            yield from held
 
 
 class RecordFiles(FileSource):
@@ -167,11 +216,13 @@ class RecordFiles(FileSource):
         return Fields(self.text, self.id)
 
 
-def rejected(piece: Piece, where: int, bad: BadRecord, raw: bytes) -> Rejected:
+def rejected(piece: Piece, where: int, bad: BadRecord, raw: bytes | str) -> Rejected:
     """A bad record with its place, `file:line`, and what is wrong."""
     detail = f": {bad.detail}" if bad.detail else ""
     where += _lines_before(piece.file.path, piece.start) if piece.start else 0
-    return Rejected(bad.reason, f"{piece.file.name}:{where}{detail}", raw)
+    return Rejected(
+        bad.reason, f"{piece.file.name}:{where}{detail}", raw if isinstance(raw, bytes) else raw.encode("utf-8", "surrogatepass")
+    )
 
 
 @lru_cache(maxsize=64)
@@ -192,7 +243,7 @@ def file_size(file: FoundFile) -> int:
 
 def text_size(file: FoundFile) -> int:
     """A file's size, as a guess of the size unpacked where its name says that it is packed."""
-    return file_size(file) * (PACKED if file.path.suffix in (".gz", ".zst") else 1)
+    return file_size(file) * (PACKED if file.path.suffix in SUFFIXES else 1)
 
 
 def _bundled(pieces: Sequence[Piece]) -> list[Shard]:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from ropewalk.core.errors import DataError
 from ropewalk.data.records import Rejected
+from ropewalk.data.sources.arrow import FILE_MAGIC, STREAM_MAGIC, Arrow
 from ropewalk.data.sources.csv import Csv
+from ropewalk.data.sources.damage import CorruptFile
 from ropewalk.data.sources.file_source import FileSource, Parsed, Piece, RecordFiles, file_size
 from ropewalk.data.sources.found import FoundFile, fault
 from ropewalk.data.sources.json import Json
 from ropewalk.data.sources.jsonl import Jsonl
-from ropewalk.data.sources.opener import HEAD_BYTES, CorruptFile, is_text, opened
+from ropewalk.data.sources.opener import HEAD_BYTES, is_text, opened
+from ropewalk.data.sources.packed import unsuffixed
 from ropewalk.data.sources.parquet import Parquet
 from ropewalk.data.sources.text import Text
 
@@ -23,15 +26,19 @@ NAMED: dict[str, str] = {
     **dict.fromkeys(Jsonl.suffixes, "jsonl"),
     **dict.fromkeys(Text.suffixes, "text"),
 }
+HUGGING_FACE_NOTES = ("dataset_info.json", "state.json", "dataset_dict.json")
+"""What `save_to_disk` puts beside its Arrow files."""
 
 
 class Files(RecordFiles, type="files"):
-    """All files of a folder: JSON lines, JSON, CSV, TSV, Parquet and plain text, each packed or not."""
+    """All files of a folder: JSON lines, JSON, CSV, TSV, Parquet, Arrow and plain text, packed or not, and archives of them."""
 
     labelled_by: ClassVar[Literal["file", "folder"]] = "folder"
 
     def pieces(self, file: FoundFile) -> list[Piece]:
         """Cut as the file's format is. Raises DataError for one of no known format, unless `on_corrupt` is skip."""
+        if file.path.name in HUGGING_FACE_NOTES and any(file.path.parent.rglob("*.arrow")):
+            return []
         name = format_of(file)
         if name:
             return [replace(piece, format=name) for piece in self._reader(name).pieces(file)]
@@ -50,16 +57,17 @@ class Files(RecordFiles, type="files"):
             yield item
 
     def _reader(self, name: str) -> FileSource:
-        shared = {"path": self.path, "on_corrupt": self.on_corrupt, "bad_characters": self.bad_characters}
+        policies = ("path", "on_corrupt", "bad_characters", "max_record", "max_unpacked")
+        shared: dict[str, Any] = {policy: getattr(self, policy) for policy in policies}
         if name == "text":
             return Text(**shared)
-        kinds: dict[str, type[RecordFiles]] = {"csv": Csv, "json": Json, "jsonl": Jsonl, "parquet": Parquet}
+        kinds: dict[str, type[RecordFiles]] = {"arrow": Arrow, "csv": Csv, "json": Json, "jsonl": Jsonl, "parquet": Parquet}
         return kinds[name](**shared, text=self.text, id=self.id)
 
 
 def format_of(file: FoundFile) -> str:
-    """`csv`, `json`, `jsonl`, `parquet` or `text` by name and first bytes, or nothing; an empty or unreadable file by its name alone."""
-    plain_name = file.path.name.lower().removesuffix(".gz").removesuffix(".zst")
+    """`arrow`, `csv`, `json`, `jsonl`, `parquet` or `text` by name and first bytes, or nothing; an empty file by its name alone."""
+    plain_name = unsuffixed(file.path.name.lower())
     named = next((name for suffix, name in NAMED.items() if plain_name.endswith(suffix)), "")
     if fault(file.path) or not file_size(file):
         return named or "text"
@@ -70,6 +78,8 @@ def format_of(file: FoundFile) -> str:
         return named
     if head.startswith(b"PAR1"):
         return "parquet"
+    if head.startswith((FILE_MAGIC, STREAM_MAGIC)):
+        return "arrow"
     if named in ("json", "jsonl"):
         return "json" if head.lstrip().startswith(b"[") else "jsonl" if _is_lines(head) else named
     if named:

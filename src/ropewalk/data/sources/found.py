@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ropewalk.core.artifact import hash_file
 from ropewalk.core.errors import DataError
+from ropewalk.data.sources.packed import unsuffixed
 
 MAGIC_CHARACTERS = "*?["
 
@@ -24,6 +25,8 @@ class FoundFile:
     path: Path
     folder: str = ""
     """The name of the folder it lies in; for a file that was asked for by itself, its own."""
+    damage: str = ""
+    """Why it can't be read, where that is known: of an archive that could not be unpacked to its end."""
 
     @property
     def label(self) -> str:
@@ -64,9 +67,7 @@ def _hash(path: Path, size: int, modified: int) -> str:
 
 def stem(name: str) -> str:
     """`books.jsonl.gz` -> `books`."""
-    last = name.rpartition("/")[2]
-    for suffix in (".gz", ".zst"):
-        last = last.removesuffix(suffix)
+    last = unsuffixed(name.rpartition("/")[2])
     return last.rpartition(".")[0] or last
 
 
@@ -92,7 +93,7 @@ def _globbed(pattern: Path) -> list[FoundFile]:
 
 def _in_folder(folder: Path, suffixes: tuple[str, ...]) -> list[FoundFile]:
     inside = [path for path in folder.rglob("*") if _is_wanted(path, folder)]
-    files = [path for path in inside if not suffixes or path.name.removesuffix(".gz").removesuffix(".zst").endswith(suffixes)]
+    files = [path for path in inside if not suffixes or unsuffixed(path.name).endswith(suffixes)]
     if not files:
         others = sorted({path.suffix or path.name for path in inside})[:8]
         there = f"there are {', '.join(others)}" if others else "it is empty"

@@ -12,7 +12,7 @@ from ropewalk.core.ledger import Ledger, write_table
 from ropewalk.data.examples import Examples
 from ropewalk.data.records import Rejected
 from ropewalk.data.sources.fields import REASONS
-from ropewalk.data.sources.file_source import CORRUPT
+from ropewalk.data.sources.file_source import CORRUPT, IN_CORRUPT
 from ropewalk.data.sources.source import Source
 
 T = TypeVar("T")
@@ -43,7 +43,7 @@ class Intake:
     def _reject(self, item: Rejected) -> None:
         if item.reason == CORRUPT:  # on_corrupt has decided
             self.corrupt.append(item.witness)
-        elif self.source.on_bad_record == "error":
+        elif item.reason != IN_CORRUPT and self.source.on_bad_record == "error":
             raise DataError(
                 f"{item.witness}: {REASONS.get(item.reason, item.reason)}",
                 remedy="mend it, or set on_bad_record: quarantine (set bad records aside) or skip (leave them out)",
@@ -54,7 +54,7 @@ class Intake:
         self.examples.add(item.reason, place, item.raw[:1000].decode("utf-8", "replace"), witness=item.witness)
         if self.source.on_bad_record == "quarantine":
             self._aside.append(item)
-        bad = self.quarantined.total()
+        bad = self.quarantined.total() - self.quarantined[CORRUPT] - self.quarantined[IN_CORRUPT]
         if bad >= HOPELESS and bad > max(0.5, self.source.max_bad_fraction) * self.records_in:
             raise too_many_bad(self.quarantined, self.records_in, self.source, {})
 
@@ -75,7 +75,7 @@ class Intake:
 def judge_intake(source: Source, counts: Mapping[str, int], examples: Mapping[str, list[dict[str, object]]]) -> None:
     """Raises DataError when a larger share of all records was bad than `max_bad_fraction` allows; `counts` are the stage's."""
     reasons = {name.partition("/")[2]: number for name, number in counts.items() if name.startswith("quarantined/")}
-    bad = {reason: number for reason, number in reasons.items() if reason != CORRUPT}
+    bad = {reason: number for reason, number in reasons.items() if reason not in (CORRUPT, IN_CORRUPT)}
     records_in = counts["records_in"]
     share = source.max_bad_fraction
     if share and records_in < 1 / share:  # fewer can't tell such a share

@@ -6,11 +6,12 @@ import json
 from collections.abc import Iterator
 from typing import ClassVar, Literal
 
+from ropewalk.core.units import show_bytes
 from ropewalk.data.records import Rejected
+from ropewalk.data.sources.damage import CorruptFile
 from ropewalk.data.sources.fields import BadRecord, value_at
 from ropewalk.data.sources.file_source import Parsed, Piece, RecordFiles, rejected
 from ropewalk.data.sources.json_text import JsonReader
-from ropewalk.data.sources.opener import CorruptFile, opened
 
 
 class Json(RecordFiles, type="json"):
@@ -25,8 +26,10 @@ class Json(RecordFiles, type="json"):
     def parse(self, piece: Piece) -> Iterator[Parsed | Rejected]:
         """A record an item, numbered from 1; a file that is not whole JSON is damaged."""
         reader = JsonReader(self.bad_characters, self.not_finite)
-        with opened(piece.file.path) as file:
-            data = file.read()
+        with self.opened(piece.file) as file:
+            data = file.read(self.max_record + 1)
+        if len(data) > self.max_record:
+            raise CorruptFile(f"is larger than max_record ({show_bytes(self.max_record)}): make it JSON lines, or raise max_record")
         if not data.strip():
             return
         try:

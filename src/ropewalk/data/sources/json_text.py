@@ -24,10 +24,10 @@ class JsonReader:
     not_finite: Literal["reject", "null"] = "reject"
     """NaN and Infinity: the record is bad, or null stands in their place."""
 
-    def decode(self, line: bytes) -> str:
+    def decode(self, line: bytes | bytearray) -> str:
         """Bytes as text."""
         try:
-            return line.decode("utf-8", "strict" if self.bad_characters == "reject" else "replace")
+            return line.decode() if self.bad_characters == "reject" else line.decode("utf-8", "replace")
         except UnicodeDecodeError as error:
             raise BadRecord("bad_utf8", f"byte 0x{line[error.start]:02x} at {error.start}") from None
 
@@ -35,7 +35,7 @@ class JsonReader:
         """Text as a JSON value."""
         try:
             value = self._decoder.decode(text)
-            return self._whole_characters(value) if "\\u" in text and _HALF_ESCAPE.search(text) else value
+            return self._whole_characters(value) if _HALF_ESCAPE.search(text) else value
         except json.JSONDecodeError as error:
             raise BadRecord("not_json", f"{error.msg.removesuffix(' at')} (character {error.pos})") from None
         except RecursionError:

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from functools import cached_property
 from typing import ClassVar, Literal
 
 from ropewalk.core.errors import DataError
+from ropewalk.core.units import show_bytes
 from ropewalk.data.records import Rejected
 from ropewalk.data.sources.fields import BadRecord
 from ropewalk.data.sources.file_source import PIECE_BYTES, Parsed, Piece, RecordFiles, file_size, rejected, text_size
 from ropewalk.data.sources.found import FoundFile
 from ropewalk.data.sources.json_text import JsonReader
-from ropewalk.data.sources.opener import compression_of, opened
+from ropewalk.data.sources.lines import runs_of_lines
+from ropewalk.data.sources.opener import compression_of
 
 LARGE_LINE_BYTES = 8 << 20  # of longer lines the raw bytes are not kept beside the record
 
 
 class Jsonl(RecordFiles, type="jsonl"):
-    """JSON lines, plain or packed as gz or zst: `{"id": "a", "text": "..."}` on each line; other fields are kept as meta."""
+    """JSON lines, plain or packed: `{"id": "a", "text": "..."}` on each line; other fields are kept as meta."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".jsonl", ".ndjson")
     not_finite: Literal["reject", "null"] = "reject"
@@ -34,47 +35,35 @@ class Jsonl(RecordFiles, type="jsonl"):
         return [Piece(file, min(PIECE_BYTES, size - start), start, start + PIECE_BYTES) for start in starts]
 
     def parse(self, piece: Piece) -> Iterator[Parsed | Rejected]:
-        """A record a line; blank lines are none."""
-        with opened(piece.file.path) as file:
-            for number, line in lines(file, piece.start, piece.stop):
-                raw = line if len(line) <= LARGE_LINE_BYTES else b""
-                try:
-                    text = self._reader.decode(line)
-                except BadRecord as bad:
-                    yield rejected(piece, number, bad, line)
+        """A record a line; blank lines are none, and only LF and CRLF end one."""
+        with self.opened(piece.file) as file:
+            for first, lines, complete in runs_of_lines(file, piece.start, piece.stop, self.max_record):
+                if not complete:
+                    yield rejected(piece, first, BadRecord("too_long", f"over {show_bytes(self.max_record)}"), bytes(lines[0]))
                     continue
-                del line  # one of 100 MiB is not held twice
-                try:
-                    record = self._reader.parse_object(text)
-                except BadRecord as bad:
-                    if bad.reason == "not_json" and number == 1 and text.lstrip().startswith("["):
-                        raise DataError(f"{piece.file.path}: is one JSON array, not an object a line", remedy="use type: json") from None
-                    yield rejected(piece, number, bad, raw or text.encode("utf-8", "surrogatepass"))
-                    continue
-                del text
-                yield Parsed(record, number, raw)
+                lines.reverse()
+                for number in range(first, first + len(lines)):
+                    line = lines.pop()
+                    if not line or line.isspace():
+                        continue
+                    try:
+                        text = self._reader.decode(line)
+                    except BadRecord as bad:
+                        yield rejected(piece, number, bad, bytes(line))
+                        continue
+                    raw = bytes(line) if len(line) <= LARGE_LINE_BYTES else b""
+                    del line  # one of 100 MiB is not held twice
+                    try:
+                        record = self._reader.parse_object(text)
+                    except BadRecord as bad:
+                        if bad.reason == "not_json" and number == 1 and text.lstrip().startswith("["):
+                            where = piece.file.path
+                            raise DataError(f"{where}: is one JSON array, not an object a line", remedy="use type: json") from None
+                        yield rejected(piece, number, bad, raw.rstrip(b"\r") or text)
+                        continue
+                    del text
+                    yield Parsed(record, number, raw)
 
     @cached_property
     def _reader(self) -> JsonReader:
         return JsonReader(self.bad_characters, self.not_finite)
-
-
-def lines(file: io.BufferedReader, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, bytes]]:
-    """(number from 1, line without its end) of the lines that begin in [start, stop) and are not blank; only LF and CRLF end one."""
-    number = 0
-    if start:
-        file.seek(start - 1)
-        rest = len(file.readline()) - 1  # of the line that began before
-        start += rest
-        number = 1 if rest else 0
-    while stop is None or start < stop:
-        line = file.readline()
-        if not line:
-            return
-        start += len(line)
-        number += 1
-        line = line.rstrip(b"\r\n")
-        if line and not line.isspace():
-            held = [line]
-            del line  # the caller decides how long a long line lives
-            yield number, held.pop()

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Iterator
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
+from ropewalk.core.units import show_bytes
 from ropewalk.data.records import Rejected
-from ropewalk.data.sources.fields import BadRecord
+from ropewalk.data.sources.damage import CorruptFile
 from ropewalk.data.sources.file_source import PIECE_BYTES, Parsed, Piece, RecordFiles, file_size, rejected
 from ropewalk.data.sources.found import FoundFile, fault
-from ropewalk.data.sources.opener import CorruptFile
+from ropewalk.data.sources.packed import Growth
+from ropewalk.data.sources.parquet_pages import columns_of
+from ropewalk.data.sources.table_rows import BATCH_BYTES, bounded, records_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
 BATCH_ROWS = 1024
+FOLDED_BYTES = 64 << 10  # a column with a larger dictionary is kept folded: a page of 1 MB may stand for 18 GiB of text
+BUFFER_BYTES = 1 << 20
 
 
 class Parquet(RecordFiles, type="parquet"):
@@ -43,15 +45,34 @@ class Parquet(RecordFiles, type="parquet"):
 
     def parse(self, piece: Piece) -> Iterator[Parsed | Rejected]:
         """A record a row, numbered from 1 in the whole file."""
-        import pyarrow as pa
-
         if not file_size(piece.file) and not fault(piece.file.path):
             return
+        growth = Growth(self.max_unpacked)
         with _opened(piece.file) as file:
             self.fields().check(file.schema_arrow.names, piece.file.path)
             low, high = piece.groups or (0, file.metadata.num_row_groups)
             number = sum(file.metadata.row_group(group).num_rows for group in range(low))
-            batches = file.iter_batches(BATCH_ROWS, row_groups=list(range(low, high)))
+        for group in range(low, high):
+            for batch in self._batches(piece.file, group):
+                for part, part_bytes in bounded(batch):
+                    for row in records_of(part):
+                        number += 1
+                        yield Parsed(row, number) if isinstance(row, dict) else rejected(piece, number, row, b"")
+                    growth.add(part_bytes, piece.size_bytes)
+
+    def _batches(self, found: FoundFile, group: int) -> Iterator[pa.RecordBatch]:
+        """A row group's batches of so few rows that they are small, whatever the file claims."""
+        import pyarrow as pa
+
+        with _opened(found) as plain:
+            columns = columns_of(found.path, plain.metadata, group)
+        if wide := [column for column in columns if column.page_bytes > self.max_record]:
+            raise CorruptFile(f"the column {wide[0].path!r} has a page of {show_bytes(wide[0].page_bytes)}, more than max_record")
+        folded = [column.path for column in columns if column.dictionary_bytes > FOLDED_BYTES]
+        rows_bytes = sum(column.value_bytes + column.dictionary_bytes * ("." in column.path) for column in columns)
+        size = max(1, min(BATCH_ROWS, BATCH_BYTES // max(1, rows_bytes)))
+        with _opened(found, folded) as file:
+            batches = file.iter_batches(size, row_groups=[group])
             while True:
                 try:
                     batch = next(batches, None)
@@ -59,54 +80,19 @@ class Parquet(RecordFiles, type="parquet"):
                     raise CorruptFile(f"damaged Parquet: {_first_line(error)}") from None
                 if batch is None:
                     return
-                for row in _rows(batch):
-                    number += 1
-                    yield Parsed(row, number) if isinstance(row, dict) else rejected(piece, number, row, b"")
+                yield batch
 
 
-def _opened(file: FoundFile) -> pq.ParquetFile:
+def _opened(file: FoundFile, folded: list[str] | None = None) -> pq.ParquetFile:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     if wrong := fault(file.path):
         raise CorruptFile(wrong)
     try:
-        return pq.ParquetFile(file.path)
+        return pq.ParquetFile(file.path, read_dictionary=folded, buffer_size=BUFFER_BYTES, pre_buffer=False)
     except (pa.ArrowException, OSError) as error:
         raise CorruptFile(f"not a whole Parquet file: {_first_line(error)}") from None
-
-
-def _rows(batch: pa.RecordBatch) -> Iterator[dict[str, Any] | BadRecord]:
-    """A batch's rows; one that holds bytes that are not UTF-8 is found by halving."""
-    try:
-        rows = batch.to_pylist()
-    except UnicodeDecodeError as error:
-        if batch.num_rows == 1:
-            yield BadRecord("bad_utf8", f"byte 0x{error.object[error.start]:02x}")
-        else:
-            half = batch.num_rows // 2
-            yield from _rows(batch.slice(0, half))
-            yield from _rows(batch.slice(half))
-        return
-    for row in rows:
-        yield {name: plain(value) for name, value in row.items()}
-
-
-def plain(value: Any) -> Any:
-    """A cell as JSON has it."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {str(name): plain(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, datetime | date | time):
-        return value.isoformat()
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    return str(value) if isinstance(value, Decimal) else value
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,11 +1,13 @@
 """The source family: where records come from. A source names its shards and reads one, record by record.
 
-Files of any format build on `files_on_disk.FileSource`; a source of your own needs `read` and, to run on several cores, `shards`.
+Files of any format build on `file_source.FileSource`; a source of your own needs `read` and, to run on several cores, `shards`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -16,6 +18,14 @@ from ropewalk.data.records import Document, Rejected
 
 Record = Mapping[str, Any]
 """A record as its file has it: what a JSON object holds."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A source with all it reads on this machine, and what was fetched for it: address, size and hash of each file."""
+
+    source: Source
+    fetched: tuple[Mapping[str, Any], ...] = ()
 
 
 class Source(Component, family="source", folders=("ropewalk.data.sources",)):
@@ -32,6 +42,10 @@ class Source(Component, family="source", folders=("ropewalk.data.sources",)):
 
     def check(self) -> None:
         """Raises DataError when what is named is not there; called before any work, so it only looks."""
+
+    def ready(self, work: Path) -> Ready:
+        """Fetch or unpack what must be, into a folder that survives a kill; called once, before `shards`. Most have nothing to do."""
+        return Ready(self)
 
     def shards(self) -> list[Shard]:
         """The pieces that are read on their own, in the order of the output; the same list on every machine."""

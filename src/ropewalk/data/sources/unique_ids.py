@@ -65,7 +65,8 @@ class Rename:
 def _ids(path: Path) -> list[str]:
     import pyarrow.parquet as pq
 
-    found: list[str] = pq.read_table(path, columns=["id"], memory_map=True)["id"].to_pylist()
+    with pq.ParquetFile(path, memory_map=True) as file:  # `read_table` imports pandas first where it is installed
+        found: list[str] = file.read(columns=["id"])["id"].to_pylist()
     return found
 
 

@@ -33,7 +33,8 @@ class Format(Stage, type="format"):
 
     def make(self, context: Context) -> Facts:
         self.source.check()
-        receipts = context.map(_FormatShard(self.tag, self.source, self.formatter), self.source.shards(), "records")
+        source = self.source.ready(context.work / "fetched").source
+        receipts = context.map(_FormatShard(self.tag, source, self.formatter), source.shards(), "records")
         counts = add_counts([tally(0, 0, {}), *(receipt.counts for receipt in receipts)])
         judge_intake(self.source, counts, first_examples(receipt.metrics["examples"] for receipt in receipts))
         if not counts["kept"]:

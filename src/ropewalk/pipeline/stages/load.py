@@ -33,7 +33,8 @@ class Load(Stage, type="load"):
     def make(self, context: Context) -> Facts:
         """A Corpus; DataError when a source can't be read as its policies want, or when nothing is in it."""
         self.source.check()
-        receipts = context.map(_LoadShard(self.tag, self.source), self.source.shards())
+        ready = self.source.ready(context.work / "fetched")
+        receipts = context.map(_LoadShard(self.tag, ready.source), ready.source.shards())
         counts = add_counts([tally(0, 0, {}), *(receipt.counts for receipt in receipts)])
         facts = _merged(receipts)
         judge_intake(self.source, counts, facts["examples"])
@@ -49,6 +50,8 @@ class Load(Stage, type="load"):
             context.log.warning("%s: %s %s: %s%s", context.name, share, what, bad, first)
         for line in facts["corrupt"]:
             context.log.warning("%s: %s", context.name, line)
+        if ready.fetched:
+            facts["fetched"] = list(ready.fetched)
         facts["repeated_ids"] = _make_ids_unique(context)
         return Facts({**counts, "corrupt_files": len(facts["corrupt"])}, facts)
 
