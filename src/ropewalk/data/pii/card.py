@@ -52,5 +52,5 @@ def is_card(digits: str) -> bool:
 def cards(window: Window) -> Iterator[tuple[int, int]]:
     """(start, stop) in the window of each."""
     for match in _SHAPE.finditer(window.text, window.begin):
-        if is_card(match[0].replace(" ", "").replace("-", "")):
+        if match.start() < window.stop and is_card(match[0].replace(" ", "").replace("-", "")):
             yield match.start(), match.end()

@@ -12,7 +12,7 @@ import numpy as np
 from ropewalk.core.errors import ConfigError
 from ropewalk.data.dedup.hash import Texts
 from ropewalk.data.pii.find import Finder, Span
-from ropewalk.data.pii.replace import Replacement, Replacer, secret
+from ropewalk.data.pii.replace import Replacement, Replacer
 from ropewalk.data.pii.rewritten import Rewritten, counted, spliced
 from ropewalk.data.steps import Change
 
@@ -73,10 +73,10 @@ def cleaner(
     allow: tuple[str, ...],
     regions: tuple[str, ...],
     countries: tuple[Country, ...],
-    variable: str,
+    secret: bytes,
     model: str,
 ) -> Cleaner:
-    """One for a config, made once a process; the secret is read here, from the environment that every worker inherits."""
+    """One for a config, made once a process."""
     chosen: Mapping[str, Replacement] = dict(choices)
     is_phone = Replacer.is_phone
     if "phone" in chosen:
@@ -86,6 +86,5 @@ def cleaner(
         if unknown:
             raise ConfigError(f"pii: phone_regions: phonenumbers knows no {', '.join(unknown)}", remedy="two capital letters of ISO 3166")
         is_phone = functools.partial(taken_for_phone, regions=regions)
-    key = secret(variable) if "pseudonym" in chosen.values() else b""
     finder = Finder(frozenset(chosen), regions, countries, model)
-    return Cleaner(finder, Replacer(chosen, key, is_phone), frozenset(allow))
+    return Cleaner(finder, Replacer(chosen, secret, is_phone), frozenset(allow))

@@ -104,7 +104,7 @@ class Finder:
             likely |= (digits >= 9) | (groups == 1)
         if "phone" in self.kinds:
             near = texts.data[np.maximum(found[:, 2:3] - np.arange(1, 4), 0)]
-            likely |= ((digits <= 13) & (groups <= MOST_GROUPS)) | (near == ord("+")).any(axis=1)
+            likely |= (digits <= 13) & (groups <= MOST_GROUPS) | ((digits > 13) & (groups > 3)) | (near == ord("+")).any(axis=1)
         rest: NDArray[np.int64] = np.column_stack([found[:, 0], what, found[:, 2:], digits, groups])[likely]
         return rest
 
@@ -127,7 +127,7 @@ class Finder:
 
 # Bytes before and behind a candidate that its judges look at.
 _AROUND = {
-    scan.NUMBER: (64, 4),
+    scan.NUMBER: (64, 12),
     scan.MIXED: (4, 4),
     scan.IBAN: (0, iban.LONGEST),
     scan.KEY: (keys.BEHIND, keys.LONGEST_TOKEN),

@@ -190,6 +190,8 @@ def national_ids(window: Window, rules: tuple[Rule, ...]) -> Iterator[tuple[int,
         if window.groups <= 1 and window.digits not in rule.bare and not _PLUS_PARTED.match(window.text, window.stop):
             continue
         for match in rule.shape.finditer(window.text, window.begin):
+            if match.start() >= window.stop:
+                break
             if rule.words is not None and rule.words.search(window.text, max(match.start() - 64, 0), match.start()) is None:
                 continue
             alone = "".join(character for character in match[0] if character.isalnum() or character in rule.keep)

@@ -3,7 +3,8 @@
 - `+` and a country code: any number that its country could have given out.
 - Without it: groups as the named regions write them, valid there. North America's are 3-3-4; elsewhere the trunk prefix must be
   there where the country has one.
-- Digits in one piece (`4155550123`) are ids, times and counts far more often: they count only behind a word such as `phone`.
+- Behind a word such as `phone` or `fax`: groups that are valid in any of a few more countries, and `00` for `+`.
+- Digits in one piece (`4155550123`) are ids, times and counts far more often: they count only behind such a word.
 """
 
 from __future__ import annotations
@@ -17,21 +18,33 @@ from ropewalk.data.pii.window import Window
 # One blank, dot, dash or slash, with brackets beside it or alone; the longer ones are a no-break space and dashes in UTF-8.
 _ONE = r"(?:[ .\-/]|\xc2\xa0|\xe2\x80[\x90-\x93])"
 _GAP = rf"(?:[()]{{0,2}}{_ONE}[()]{{0,2}}|[()]{{1,2}})"
-_ABROAD = re.compile(rf"\+ ?\(?\d(?:{_GAP}?\d){{6,14}}(?!\w)(?![.,/-]\d)", re.ASCII)
+_EXTENSION = r"(?: ?(?:x|ext\.?) ?\d{1,5})?"
+_ABROAD = re.compile(rf"\+ ?\(?\d(?:{_GAP}?\d){{6,14}}{_EXTENSION}(?!\w)(?![.,/-]\d)", re.ASCII)
 # Two to six groups: with one kind of gap all through, with the first in brackets, or `030/123-456`.
 _GROUPS = re.compile(
     rf"(?:(?:1{_ONE}?)?\(\d{{2,5}}\)(?:{_ONE}?\d{{2,8}})(?:{_ONE}\d{{2,5}}){{0,4}}"
-    rf"|\d{{1,5}}({_ONE})\d{{2,8}}(?:\1\d{{2,5}}){{0,4}}|\d{{2,5}}[ /]\d{{2,4}}-\d{{2,5}})(?!\w)(?!{_GAP}\d)(?![.,:/-]\w)",
+    rf"|\d{{1,5}}({_ONE})\d{{2,8}}(?:\1\d{{2,5}}){{0,4}}|\d{{2,5}}[ /]\d{{2,4}}-\d{{2,5}}){_EXTENSION}(?!\w)(?!{_GAP}\d)(?![.,:/-]\d)",
     re.ASCII,
 )
 _BEFORE = re.compile(r"(?:[\w+#$/.-]|[\d)][-.,/ ]|\d(?:\)|\xc2\xa0|\xe2\x80[\x90-\x93]))\Z", re.ASCII)
 """What a number without country code is not behind: it would be a part of something longer."""
+_AMONG_OTHERS = re.compile(
+    r"(?<![\w+#$/.-])(?<!\d[-./)])(?:1[-. ])?(?:\(\d{3}\) ?|\d{3}[-.])\d{3}[-.]\d{4}(?!\w)(?![-./]\d)(?!\.\w)", re.ASCII
+)
+"""North America's dashes tell one number from the next where only blanks part them."""
+_WORD_OR_PLUS = re.compile(r"[\w+]", re.ASCII)
 _NORTH_AMERICAN = re.compile(r"(?:1\D{0,2})?\(?\d{3}\D{1,3}\d{3}\D{1,3}\d{4}\Z", re.ASCII)
 _LIKE_A_DATE = re.compile(
     r"(?:19|20)\d\d\D[01]?\d\D[0-3]?\d|[0-3]?\d\D[01]?\d\D(?:19|20)\d\d|(?:19|20)\d\d\D{1,3}(?:19|20)\d\d\Z|\d{1,5}\.\d+\Z", re.ASCII
 )
 _PIECE = re.compile(r"(?<![\w+.-])\d{8,13}(?!\w)(?![.-]\w)", re.ASCII)
-_SAID = re.compile(r"(?i)(?<![a-z])(?:tel(?:ephone)?|phone|mobile|cell(?:phone)?|fax|whatsapp|sms|call|dial)(?![a-z])[^\d\n]{0,16}\Z")
+_SAID = re.compile(
+    r"(?i)(?<![a-z])(?:tel(?:ephone)?|phone|mobile|cell(?:phone)?|desk|office|fax|whatsapp|sms|call|dial|number|messages)(?![a-z])"
+    r"(?: (?:is|me|us|on|at|to|no\.?|number)){0,3}[ \t.:=(]{0,4}\n?[ (]{0,2}\Z"
+)
+_EXTENDED = re.compile(r" ?(?:x|ext).*\Z")
+SPOKEN_REGIONS = ("US", "GB", "AU", "AT", "BE", "BR", "CH", "DE", "DK", "ES", "FI", "FR", "IE", "IN", "IT", "NL", "NO", "PL", "PT", "SE", "ZA")
+"""Where else a number behind a word may come from."""
 SAID_BYTES = 40
 MOST_GROUPS = 7
 
@@ -41,6 +54,8 @@ def is_phone(digits: str, region: str | None) -> bool:
     """Whether the number, as it is written, could have been given out; `region` is None where it begins with +."""
     import phonenumbers
 
+    if region is not None and not _could_be(digits, region):
+        return False
     try:
         number = phonenumbers.parse(digits, region)
     except phonenumbers.NumberParseException:
@@ -53,9 +68,22 @@ def is_phone(digits: str, region: str | None) -> bool:
         return False
     prefix = phonenumbers.ndd_prefix_for_region(region, True)
     # Only what writes its trunk prefix, where the plan's own format does.
-    written = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.NATIONAL)
-    plain = "".join(filter(str.isdigit, written))
-    return not prefix or not plain.startswith(prefix) or "".join(filter(str.isdigit, digits)) == plain
+    plain = "".join(filter(str.isdigit, phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.NATIONAL)))
+    return not prefix or not plain.startswith(prefix) or digits == plain
+
+
+def _could_be(digits: str, region: str) -> bool:
+    """A quick look at the plan's shortest rule: it spares most numbers the whole way."""
+    whole, prefix = _plan(region)
+    return whole.fullmatch(digits) is not None or (digits.startswith(prefix) and whole.fullmatch(digits, len(prefix)) is not None)
+
+
+@functools.cache
+def _plan(region: str) -> tuple[re.Pattern[str], str]:
+    import phonenumbers
+
+    plan = phonenumbers.PhoneMetadata.metadata_for_region(region)
+    return re.compile(plan.general_desc.national_number_pattern), plan.national_prefix or ""
 
 
 def phones(window: Window, regions: tuple[str, ...]) -> Iterator[tuple[int, int]]:
@@ -64,24 +92,42 @@ def phones(window: Window, regions: tuple[str, ...]) -> Iterator[tuple[int, int]
     plus = text.rfind("+", max(begin - 3, 0), begin)
     if plus >= 0 and not text[plus + 1 : begin].strip(" ("):
         yield from _abroad(text, plus)
-    elif not 8 <= window.digits <= 13:
         return
-    elif window.groups == 1:
-        match = _PIECE.match(text, begin)
-        if match and _SAID.search(text, max(begin - SAID_BYTES, 0), begin) and any(is_phone(match[0], region) for region in regions):
-            yield begin, match.end()
-    elif window.groups <= MOST_GROUPS:
-        begin -= text[begin - 1 : begin] == "("
-        match = _GROUPS.match(text, begin)
-        if match is None or _BEFORE.search(text, max(begin - 4, 0), begin) or _LIKE_A_DATE.match(match[0]):
-            return
-        if any(_grouped_as(match[0], region) and is_phone(_plain(match[0]), region) for region in regions):
-            yield begin, match.end()
+    if window.digits > 10 and window.groups > 3:
+        one = [*_whole(text, begin, window, regions)]
+        yield from one or _several(text, window, regions)
+    else:
+        yield from _whole(text, begin, window, regions)
+
+
+def _several(text: str, window: Window, regions: tuple[str, ...]) -> Iterator[tuple[int, int]]:
+    home = next((region for region in regions if _is_north_american(region)), None)
+    for match in _AMONG_OTHERS.finditer(text, max(window.begin - 1, 0)) if home else ():
+        if match.start() < window.stop and is_phone(_plain(match[0]), home):
+            yield match.span()
+
+
+def _whole(text: str, begin: int, window: Window, regions: tuple[str, ...]) -> Iterator[tuple[int, int]]:
+    if not 8 <= window.digits <= 13 or window.groups > MOST_GROUPS:
+        return
+    begin -= window.groups > 1 and text[begin - 1 : begin] == "("
+    match = (_PIECE if window.groups == 1 else _GROUPS).match(text, begin)
+    if match is None or _BEFORE.search(text, max(begin - 4, 0), begin) or _LIKE_A_DATE.match(match[0]):
+        return
+    said = _SAID.search(text, max(begin - SAID_BYTES, 0), begin) is not None
+    written, digits = match[0], _plain(match[0])
+    if (
+        (window.groups > 1 or said)
+        and any(_grouped_as(written, region) and is_phone(digits, region) for region in regions)
+        or (said and window.groups > 1 and any(_grouped_as(written, region) and is_phone(digits, region) for region in SPOKEN_REGIONS))
+        or (said and digits.startswith("00") and is_phone("+" + digits[2:], None))
+    ):
+        yield begin, match.end()
 
 
 def _abroad(text: str, plus: int) -> Iterator[tuple[int, int]]:
     match = _ABROAD.match(text, plus)
-    stop = match.end() if match and not (plus and (text[plus - 1].isalnum() or text[plus - 1] in "_+")) else plus
+    stop = match.end() if match and not _WORD_OR_PLUS.match(text, max(plus - 1, 0), plus) else plus
     while stop > plus + 7:  # what follows may be a number of its own, so the last groups are tried without
         if is_phone(_plain(text[plus:stop]), None):
             yield plus, stop
@@ -90,7 +136,8 @@ def _abroad(text: str, plus: int) -> Iterator[tuple[int, int]]:
 
 
 def _plain(found: str) -> str:
-    return "".join(character for character in found if character.isdecimal() or character == "+")
+    """Its digits, and the plus, without an extension."""
+    return "".join(character for character in _EXTENDED.sub("", found) if character.isdecimal() or character == "+")
 
 
 def _without_last_group(found: str) -> int:
@@ -107,7 +154,7 @@ def _is_north_american(region: str) -> bool:
 
 
 def _grouped_as(found: str, region: str) -> bool:
-    return not _is_north_american(region) or _NORTH_AMERICAN.match(found) is not None
+    return not _is_north_american(region) or found.isdecimal() or _NORTH_AMERICAN.match(_EXTENDED.sub("", found)) is not None
 
 
 def taken_for_phone(written: str, regions: tuple[str, ...]) -> bool:

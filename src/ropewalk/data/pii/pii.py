@@ -29,9 +29,11 @@ class Pii(Step, type="pii"):
         "email", "ip", "card", "iban", "national_id", "api_key", "private_key", "url_credentials", "crypto",
     ]  # fmt: skip
     """What is looked for. `phone` needs the extra `data`, `name` and `place` need `presidio`; the others need nothing."""
-    replace: Replacement | dict[Kind, Replacement] = "tag"
+    replace: Replacement = "tag"
     """`tag` puts `<EMAIL>` or `<IP>`, `mask` a `*` for each letter and digit, `pseudonym` an invented value, the same for the same
-    value. One for all, or a choice for each kind (`{email: pseudonym, ip: mask}`; those not named get a tag)."""
+    value."""
+    replace_kinds: dict[Kind, Replacement] = {}
+    """Kinds for which it is done in another way: `{email: pseudonym, ip: mask}`."""
     allow: list[str] = []
     """Values that stay, whatever their case; `@example.org` is every address there."""
     phone_regions: Annotated[list[Annotated[str, Field(pattern="^[A-Z]{2}$")]], Field(min_length=1)] = ["US", "GB"]
@@ -45,8 +47,7 @@ class Pii(Step, type="pii"):
 
     def choices(self) -> dict[str, Replacement]:
         """Kind -> what is put in its place."""
-        chosen = self.replace if isinstance(self.replace, dict) else dict.fromkeys(self.kinds, self.replace)
-        return {kind: chosen.get(kind, "tag") for kind in self.kinds}
+        return {kind: self.replace_kinds.get(kind, self.replace) for kind in self.kinds}
 
     def fingerprint(self) -> Any:
         """Versions of the packages that judge, and which secret it was; never the secret."""
@@ -58,22 +59,26 @@ class Pii(Step, type="pii"):
                     found[package] = metadata.version(package)
                 except metadata.PackageNotFoundError as error:
                     raise MissingExtra(f"pii: {kind} needs the package {package}", remedy=f"pip install 'ropewalk[{extra}]'") from error
-        if "pseudonym" in self.choices().values():
-            found["secret"] = check_of(secret(self.secret_variable))
+        key = self._secret()
+        if key:
+            found["secret"] = check_of(key)
         return found or None
 
     def apply(self, batch: Batch) -> Change:
         return self._cleaner().clean(batch.table["text"])
 
+    def _secret(self) -> bytes:
+        return secret(self.secret_variable) if "pseudonym" in self.choices().values() else b""
+
     def _cleaner(self) -> Cleaner:
         from ropewalk.data.pii.cleaner import cleaner
 
-        self.fingerprint()  # says at once which extra or secret is missing
+        self.fingerprint()  # says which extra or secret is missing
         return cleaner(
             tuple(sorted(self.choices().items())),
             tuple(text.lower() for text in self.allow),
             tuple(self.phone_regions),
             tuple(self.national_ids),
-            self.secret_variable,
+            self._secret(),
             self.ner_model,
         )

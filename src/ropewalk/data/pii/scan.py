@@ -120,7 +120,7 @@ def ipv4(data: NDArray[np.uint8], place: int, start: int, end: int) -> int:
 @compiled
 def ipv6(data: NDArray[np.uint8], place: int, start: int, end: int) -> int:
     """Where an address of 2000::/3 that begins at `place` may end, else 0."""
-    if place + 7 > end or data[place + 4] != _COLON:
+    if place + 6 > end or data[place + 4] != _COLON:
         return 0
     if place > start and (WORD[data[place - 1]] or data[place - 1] == _COLON or data[place - 1] == _DOT):
         return 0
@@ -129,7 +129,7 @@ def ipv6(data: NDArray[np.uint8], place: int, start: int, end: int) -> int:
     stop = place + 5
     while stop < end and stop - place <= 40 and (HEX[data[stop]] or data[stop] == _COLON):
         stop += 1
-    if stop - place < 7 or stop - place > 39 or (stop < end and WORD[data[stop]]):
+    if stop - place < 6 or stop - place > 39 or (stop < end and WORD[data[stop]]):
         return 0
     if stop + 1 < end and data[stop] == _DOT and WORD[data[stop + 1]]:
         return 0
