@@ -92,7 +92,7 @@ def ipv4(data: NDArray[np.uint8], place: int, start: int, end: int) -> int:
     for part in range(4):
         value, digits = 0, 0
         while stop < end and DIGIT[data[stop]]:
-            value = value * 10 + (data[stop] - 48)
+            value = value * 10 + np.int64(data[stop]) - 48
             digits += 1
             stop += 1
             if digits > 3:
