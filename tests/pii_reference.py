@@ -37,9 +37,7 @@ def emails(text: str) -> Iterator[Found]:
                 yield begin, last, "email"
 
 
-_V4 = re.compile(
-    r"(?<![\w.])(?<![A-Za-z]-)(?!(?<=\n)[0-9.]{7,15}\.[ \xa0]+\S)(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?!\w)(?!\.\w)", re.ASCII
-)
+_V4 = re.compile(r"(?<![\w.])(?<![A-Za-z]-)(?!(?<=\n)[0-9.]{7,15}\.[ \xa0]+\S)(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?!\w)(?!\.\w)", re.ASCII)
 _V6 = re.compile(r"(?<![\w:.])[0-9A-Fa-f]{1,4}:[0-9A-Fa-f:]{1,34}(?![\w:])(?!\.\w)", re.ASCII)
 
 
@@ -110,7 +108,7 @@ _GROUPS = re.compile(
     re.ASCII,
 )
 _AMERICAN = re.compile(
-    r"(?<![\w+#$/.-])(?<!\d[-./)])(?:1[-. ])?(?:\(\d{3}\) ?|\d{3}[-.])\d{3}[-.]\d{4}(?!\w)(?![-./]\d)(?!\.\w)", re.ASCII
+    r"(?<![\w+#$/.-])(?<!\d[-./)])(?:1[-. ])?(?:\(\d{3}\) ?|\d{3}[-.])\d{3}[-.]\d{4}(?!\w)(?![-.,:/]\d)(?!\.\w)", re.ASCII
 )
 _PIECE = re.compile(rf"{_ALONE}\d{{8,13}}(?!\w)(?![.-]\w)(?!{_GAP}\d)", re.ASCII)
 _DATE = re.compile(

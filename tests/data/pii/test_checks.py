@@ -92,7 +92,10 @@ def test_check_digits_agree_with_stdnum() -> None:
         bank = shapes("dddddddddddddddddddddddddddddd", draw)[: LENGTHS[country] - 4]
         made = f"{country}{98 - int(bank + str(int(country[0], 36)) + str(int(country[1], 36)) + '00') % 97:02}{bank}"
         assert is_iban(made) and not is_iban(made[:-1]) and not is_iban(made[:-1] + str((int(made[-1]) + 1) % 10))
-    assert all(is_iban(text) == stdnum["iban"].is_valid(text) for text in ("GB82WEST12345698765432", "DE89370400440532013000", "GB00WEST12345698765432"))
+    assert all(
+        is_iban(text) == stdnum["iban"].is_valid(text)
+        for text in ("GB82WEST12345698765432", "DE89370400440532013000", "GB00WEST12345698765432")
+    )
 
 
 @pytest.mark.parametrize(
@@ -109,11 +112,16 @@ def test_keccak_is_not_sha3_and_addresses_carry_it() -> None:
     assert keccak_256(b"abc").hex() == "4e03657aea45a94fc7d47ba826c8d667c0d1e6e33a64a036ec44f58fa12d6c45"
     assert keccak_256(b"x" * 136) != keccak_256(b"x" * 135)
     for address in (  # of EIP-55
-        "0x52908400098527886E0F7030069857D2E4169EE7", "0xde709f2102306220921060314715629080e2fb77", "0xfB6916095ca1df60bB79Ce92cE3Ea74c37c5d359",
+        "0x52908400098527886E0F7030069857D2E4169EE7", "0xde709f2102306220921060314715629080e2fb77",
+        "0xfB6916095ca1df60bB79Ce92cE3Ea74c37c5d359",
         "0xdbF03B407c01E7cD3CBea99509d93f8DDDC8C6FB", "0xD1220A0cf47c7B9Be7A2E6BA89F429762e7b9aDb",
     ):  # fmt: skip
         assert is_ethereum(address)
-        assert not any(c.isupper() for c in address) or not any(c.islower() for c in address[2:]) or not is_ethereum(address[:2] + address[2:].swapcase())
+        assert (
+            not any(c.isupper() for c in address)
+            or not any(c.islower() for c in address[2:])
+            or not is_ethereum(address[:2] + address[2:].swapcase())
+        )
 
 
 def test_bitcoin_addresses_by_their_checks() -> None:
@@ -140,5 +148,3 @@ def test_every_countrys_example_is_found_behind_its_plus() -> None:
         if found(text, 6, sum(map(str.isdigit, written)), len(written.split()), ()) != [written]:
             missed.append(written)
     assert not missed
-
-

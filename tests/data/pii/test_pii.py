@@ -33,7 +33,7 @@ def changed(texts: list[str], **fields: Any) -> Change:
 def cleaned(text: str, **fields: Any) -> str:
     texts = changed([text], **fields).texts
     assert texts is not None
-    return list(texts)[0]
+    return str(next(iter(texts)))
 
 
 UNTOUCHED = [
@@ -114,7 +114,8 @@ FOUND = [
     ("SSN 123-45-6789 or ssn: 123456789", "SSN <NATIONAL_ID> or ssn: <NATIONAL_ID>"),
     ("AB123456C, AB 12 34 56 C", "<NATIONAL_ID>, <NATIONAL_ID>"),
     ("12345678Z X1234567L RSSMRA85T10A562S", "<NATIONAL_ID> <NATIONAL_ID> <NATIONAL_ID>"),
-    ("PESEL 44051401359; BSN: 111222333; CPF 52998224725, 529.982.247-25", "PESEL <NATIONAL_ID>; BSN: <NATIONAL_ID>; CPF <NATIONAL_ID>, <NATIONAL_ID>"),
+    ("PESEL 44051401359; BSN: 111222333; CPF 52998224725", "PESEL <NATIONAL_ID>; BSN: <NATIONAL_ID>; CPF <NATIONAL_ID>"),
+    ("529.982.247-25, 756.9217.0769.85", "<NATIONAL_ID>, <NATIONAL_ID>"),
     ("Steuer-ID 36 574 261 809 und 2341 2341 2346", "Steuer-ID <NATIONAL_ID> und <NATIONAL_ID>"),
     ("131052-308T 131052A308T 880320-0016 18910101+0003", "<NATIONAL_ID> <NATIONAL_ID> <NATIONAL_ID> 18910101+0003"),
     ("key=AKIAIOSFODNN7EXAMPLE&x", "key=<API_KEY>&x"),
@@ -235,7 +236,8 @@ def test_twice_is_once(text: str, replace: Any) -> None:
 
 
 PLANTED = {
-    "email": "ann.lee@mail.org", "ip": "8.8.4.4", "card": "5555555555554444", "iban": "DE89370400440532013000", "national_id": "529.982.247-25",
+    "email": "ann.lee@mail.org", "ip": "8.8.4.4", "card": "5555555555554444", "iban": "DE89370400440532013000",
+    "national_id": "529.982.247-25",
     "phone": "+442079460958", "api_key": "AKIAIOSFODNN7EXAMPLE", "crypto": "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed",
 }  # fmt: skip
 PROSE = st.text(st.characters(exclude_characters="0123456789@+-:./\\", exclude_categories=["Cs"]), max_size=30)
@@ -255,9 +257,7 @@ def test_what_is_planted_is_found_and_all_else_stays_byte_for_byte(parts: list[t
 @given(st.ip_addresses())
 def test_exactly_public_addresses_go(address: Any) -> None:
     text = f"at {address} now"
-    assert (cleaned(text, kinds=["ip"]) == "at <IP> now") == (
-        is_public(str(address)) and "." not in str(address)[:-1].replace(".", "", 3)
-    )
+    assert (cleaned(text, kinds=["ip"]) == "at <IP> now") == (is_public(str(address)) and "." not in str(address)[:-1].replace(".", "", 3))
     assert not is_public(str(address)) or address.is_global
 
 
@@ -266,8 +266,9 @@ def test_v6_addresses_that_stand_for_others_are_not_crashed_on(address: str) -> 
     cleaned(address)
 
 
-UNITS = ["a", "a@", "1.", "aA0-", "a.", "@a.", "1:", ":", "f:", "8.8.8.8 ", "a@b.co ", "'", "x@y-", "1 ", "+1 ", "1(", "://a:", "GB12 ", "eyJaaaaaaaaaaaaaaaaa.",
-         "AKIA", "-----BEGIN PRIVATE KEY-----", "12345678Z ", "415-555-0123 ", "4111 1111 1111 1111 ", "phone ", "-", "0x", "a@b.org-"]  # fmt: skip
+UNITS = ["a", "a@", "1.", "aA0-", "a.", "@a.", "1:", ":", "f:", "8.8.8.8 ", "a@b.co ", "'", "x@y-", "1 ", "+1 ", "1(", "://a:", "GB12 ",
+         "eyJaaaaaaaaaaaaaaaaa.", "AKIA", "-----BEGIN PRIVATE KEY-----", "12345678Z ", "415-555-0123 ",
+         "4111 1111 1111 1111 ", "phone ", "-", "0x", "a@b.org-"]  # fmt: skip
 
 
 @pytest.mark.parametrize("unit", UNITS)

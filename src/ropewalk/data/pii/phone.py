@@ -29,7 +29,7 @@ _GROUPS = re.compile(
 _BEFORE = re.compile(r"(?:[\w+#$/.-]|[\d)][-.,/ ]|\d(?:\)|\xc2\xa0|\xe2\x80[\x90-\x93]))\Z", re.ASCII)
 """What a number without country code is not behind: it would be a part of something longer."""
 _AMONG_OTHERS = re.compile(
-    r"(?<![\w+#$/.-])(?<!\d[-./)])(?:1[-. ])?(?:\(\d{3}\) ?|\d{3}[-.])\d{3}[-.]\d{4}(?!\w)(?![-./]\d)(?!\.\w)", re.ASCII
+    r"(?<![\w+#$/.-])(?<!\d[-./)])(?:1[-. ])?(?:\(\d{3}\) ?|\d{3}[-.])\d{3}[-.]\d{4}(?!\w)(?![-.,:/]\d)(?!\.\w)", re.ASCII
 )
 """North America's dashes tell one number from the next where only blanks part them."""
 _WORD_OR_PLUS = re.compile(r"[\w+]", re.ASCII)
@@ -43,7 +43,29 @@ _SAID = re.compile(
     r"(?: (?:is|me|us|on|at|to|no\.?|number)){0,3}[ \t.:=(]{0,4}\n?[ (]{0,2}\Z"
 )
 _EXTENDED = re.compile(r" ?(?:x|ext).*\Z")
-SPOKEN_REGIONS = ("US", "GB", "AU", "AT", "BE", "BR", "CH", "DE", "DK", "ES", "FI", "FR", "IE", "IN", "IT", "NL", "NO", "PL", "PT", "SE", "ZA")
+SPOKEN_REGIONS = (
+    "US",
+    "GB",
+    "AU",
+    "AT",
+    "BE",
+    "BR",
+    "CH",
+    "DE",
+    "DK",
+    "ES",
+    "FI",
+    "FR",
+    "IE",
+    "IN",
+    "IT",
+    "NL",
+    "NO",
+    "PL",
+    "PT",
+    "SE",
+    "ZA",
+)
 """Where else a number behind a word may come from."""
 SAID_BYTES = 40
 MOST_GROUPS = 7
@@ -83,7 +105,8 @@ def _plan(region: str) -> tuple[re.Pattern[str], str]:
     import phonenumbers
 
     plan = phonenumbers.PhoneMetadata.metadata_for_region(region)
-    return re.compile(plan.general_desc.national_number_pattern), plan.national_prefix or ""
+    assert plan is not None and plan.general_desc is not None, f"{region} is not among the regions that were checked"
+    return re.compile(plan.general_desc.national_number_pattern or ""), plan.national_prefix or ""
 
 
 def phones(window: Window, regions: tuple[str, ...]) -> Iterator[tuple[int, int]]:
@@ -92,8 +115,9 @@ def phones(window: Window, regions: tuple[str, ...]) -> Iterator[tuple[int, int]
     plus = text.rfind("+", max(begin - 3, 0), begin)
     if plus >= 0 and not text[plus + 1 : begin].strip(" ("):
         yield from _abroad(text, plus)
+        yield from _several(text, window, regions)
         return
-    if window.digits > 10 and window.groups > 3:
+    if window.digits >= 10 and window.groups >= 3:
         one = [*_whole(text, begin, window, regions)]
         yield from one or _several(text, window, regions)
     else:
@@ -115,13 +139,10 @@ def _whole(text: str, begin: int, window: Window, regions: tuple[str, ...]) -> I
     if match is None or _BEFORE.search(text, max(begin - 4, 0), begin) or _LIKE_A_DATE.match(match[0]):
         return
     said = _SAID.search(text, max(begin - SAID_BYTES, 0), begin) is not None
-    written, digits = match[0], _plain(match[0])
-    if (
-        (window.groups > 1 or said)
-        and any(_grouped_as(written, region) and is_phone(digits, region) for region in regions)
-        or (said and window.groups > 1 and any(_grouped_as(written, region) and is_phone(digits, region) for region in SPOKEN_REGIONS))
-        or (said and digits.startswith("00") and is_phone("+" + digits[2:], None))
-    ):
+    written, digits, grouped = match[0], _plain(match[0]), window.groups > 1
+    possible = (regions if grouped or said else ()) + (SPOKEN_REGIONS if grouped and said else ())
+    abroad = said and digits.startswith("00") and is_phone("+" + digits[2:], None)
+    if abroad or any(_grouped_as(written, region) and is_phone(digits, region) for region in possible):
         yield begin, match.end()
 
 

@@ -30,6 +30,7 @@ _digit = (_bytes >= 48) & (_bytes <= 57)
 _upper = (_bytes >= 65) & (_bytes <= 90)
 _letter = _upper | ((_bytes >= 97) & (_bytes <= 122))
 DIGIT, UPPER, LETTER = _digit.astype(np.uint8), _upper.astype(np.uint8), _letter.astype(np.uint8)
+VALUE = np.where(_digit, _bytes - 48, 0)
 ALNUM = (_digit | _letter).astype(np.uint8)
 WORD = (_digit | _letter | (_bytes == 95)).astype(np.uint8)
 HEX = (_digit | np.isin(_bytes, list(b"abcdefABCDEF"))).astype(np.uint8)
@@ -92,7 +93,7 @@ def ipv4(data: NDArray[np.uint8], place: int, start: int, end: int) -> int:
     for part in range(4):
         value, digits = 0, 0
         while stop < end and DIGIT[data[stop]]:
-            value = value * 10 + np.int64(data[stop]) - 48
+            value = value * 10 + VALUE[data[stop]]
             digits += 1
             stop += 1
             if digits > 3:
