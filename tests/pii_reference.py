@@ -56,7 +56,7 @@ def addresses(text: str) -> Iterator[Found]:
 
 
 _CARD = re.compile(
-    r"(?<!\w)(?<!\d[-. ,/])(?<![-+.])(?:\d{13,19}|(?:\d{4} ){3}\d{1,4}(?: \d{3})?|(?:\d{4}-){3}\d{1,4}(?:-\d{3})?"
+    r"(?<!\w)(?<!\d[-. ,/])(?<![-+.])(?:\d{12,19}|(?:\d{4} ){3}\d{1,4}(?: \d{3})?|(?:\d{4}-){3}\d{1,4}(?:-\d{3})?"
     r"|\d{4}([ -])\d{6}\1\d{4,5})(?!\w)(?![-. ,/]\d)",
     re.ASCII,
 )
@@ -67,11 +67,18 @@ _NETWORKS = re.compile(
 )
 
 
+_MAESTRO = re.compile(r"(?:50|5[6-9]|6\d)\d{10,17}")
+_CARD_WORD = re.compile(r"(?i)(?<![a-z<])(?:card|credit|debit|maestro)s?(?![a-z])[^\d\n]{0,24}\Z", re.ASCII)
+
+
 def cards(text: str) -> Iterator[Found]:
     for match in _CARD.finditer(text):
         digits = re.sub(r"\D", "", match[0])
         doubled = [int(d) * (2 if place % 2 else 1) for place, d in enumerate(reversed(digits))]
-        if _NETWORKS.fullmatch(digits) and sum(d - 9 if d > 9 else d for d in doubled) % 10 == 0:
+        known = _NETWORKS.fullmatch(digits) or (
+            _MAESTRO.fullmatch(digits) and _CARD_WORD.search(text, max(match.start() - 40, 0), match.start())
+        )
+        if known and sum(d - 9 if d > 9 else d for d in doubled) % 10 == 0:
             yield match.start(), match.end(), "card"
 
 
@@ -115,7 +122,7 @@ _DATE = re.compile(
     r"(?:19|20)\d\d\D[01]?\d\D[0-3]?\d|[0-3]?\d\D[01]?\d\D(?:19|20)\d\d|(?:19|20)\d\d\D{1,3}(?:19|20)\d\d\Z|\d{1,5}\.\d+\Z", re.ASCII
 )
 _WORD = re.compile(
-    r"(?i)(?<![a-z])(?:tel(?:ephone)?|phone|mobile|cell(?:phone)?|desk|office|fax|whatsapp|sms|call|dial|number|messages)(?![a-z])"
+    r"(?i)(?<![a-z<])(?:tel(?:ephone)?|phone|mobile|cell(?:phone)?|desk|office|fax|whatsapp|sms|call|dial|number|messages)(?![a-z])"
     r"(?: (?:is|me|us|on|at|to|no\.?|number)){0,3}[ \t.:=(]{0,4}\n?[ (]{0,2}\Z",
     re.ASCII,
 )

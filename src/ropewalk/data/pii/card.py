@@ -11,11 +11,14 @@ from ropewalk.data.pii.window import Window
 # As long as it is, in fours, or as American Express (4-6-5) and Diners Club (4-6-4) print it.
 _SHAPE = re.compile(
     r"(?<!\w)(?<!\d[-. ,/])(?<![-+.])"
-    r"(?:\d{13,19}|\d{4}([ -])\d{4}\1\d{4}\1\d{1,4}(?:\1\d{3})?|\d{4}([ -])\d{6}\2\d{4,5})"
+    r"(?:\d{12,19}|\d{4}([ -])\d{4}\1\d{4}\1\d{1,4}(?:\1\d{3})?|\d{4}([ -])\d{6}\2\d{4,5})"
     r"(?!\w)(?![-. ,/]\d)",
     re.ASCII,
 )
-SHORTEST_CARD = 13
+SHORTEST_CARD = 12
+_SAID = re.compile(r"(?i)(?<![a-z<])(?:card|credit|debit|maestro)s?(?![a-z])[^\d\n]{0,24}\Z", re.ASCII)
+_MAESTRO = re.compile(r"(?:50|5[6-9]|6\d)\d{10,17}")
+"""Maestro's ranges hold one number in eight of any length from 12 to 19, so a word must say that it is a card."""
 # First digits from, to, and the lengths that go with them (ISO/IEC 7812 as the networks publish it).
 _RANGES = (
     ("4", "4", (13, 16, 19)),
@@ -52,5 +55,10 @@ def is_card(digits: str) -> bool:
 def cards(window: Window) -> Iterator[tuple[int, int]]:
     """(start, stop) in the window of each."""
     for match in _SHAPE.finditer(window.text, window.begin):
-        if match.start() < window.stop and is_card(match[0].replace(" ", "").replace("-", "")):
+        digits = match[0].replace(" ", "").replace("-", "")
+        if match.start() < window.stop and (is_card(digits) or _is_maestro(digits, window.text, match.start())):
             yield match.start(), match.end()
+
+
+def _is_maestro(digits: str, text: str, begin: int) -> bool:
+    return _MAESTRO.fullmatch(digits) is not None and luhn(digits) and _SAID.search(text, max(begin - 40, 0), begin) is not None

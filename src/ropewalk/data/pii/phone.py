@@ -39,7 +39,7 @@ _LIKE_A_DATE = re.compile(
 )
 _PIECE = re.compile(r"(?<![\w+.-])\d{8,13}(?!\w)(?![.-]\w)", re.ASCII)
 _SAID = re.compile(
-    r"(?i)(?<![a-z])(?:tel(?:ephone)?|phone|mobile|cell(?:phone)?|desk|office|fax|whatsapp|sms|call|dial|number|messages)(?![a-z])"
+    r"(?i)(?<![a-z<])(?:tel(?:ephone)?|phone|mobile|cell(?:phone)?|desk|office|fax|whatsapp|sms|call|dial|number|messages)(?![a-z])"
     r"(?: (?:is|me|us|on|at|to|no\.?|number)){0,3}[ \t.:=(]{0,4}\n?[ (]{0,2}\Z"
 )
 _EXTENDED = re.compile(r" ?(?:x|ext).*\Z")
