@@ -68,7 +68,7 @@ _NETWORKS = re.compile(
 
 
 _MAESTRO = re.compile(r"(?:50|5[6-9]|6\d)\d{10,17}")
-_CARD_WORD = re.compile(r"(?i)(?<![a-z<])(?:card|credit|debit|maestro)s?(?![a-z])[^\d\n]{0,24}\Z", re.ASCII)
+_CARD_WORD = re.compile(r"(?i)(?<![a-z<])(?:card|credit|debit|maestro)s?(?![a-z])[^\d\n<*]{0,24}\Z", re.ASCII)
 
 
 def cards(text: str) -> Iterator[Found]:

@@ -16,7 +16,7 @@ _SHAPE = re.compile(
     re.ASCII,
 )
 SHORTEST_CARD = 12
-_SAID = re.compile(r"(?i)(?<![a-z<])(?:card|credit|debit|maestro)s?(?![a-z])[^\d\n]{0,24}\Z", re.ASCII)
+_SAID = re.compile(r"(?i)(?<![a-z<])(?:card|credit|debit|maestro)s?(?![a-z])[^\d\n<*]{0,24}\Z", re.ASCII)
 _MAESTRO = re.compile(r"(?:50|5[6-9]|6\d)\d{10,17}")
 """Maestro's ranges hold one number in eight of any length from 12 to 19, so a word must say that it is a card."""
 # First digits from, to, and the lengths that go with them (ISO/IEC 7812 as the networks publish it).

@@ -144,7 +144,7 @@ class Rule:
 def _rule(country: Country, shape: str, valid: Callable[[str], bool], words: str = "", bare: tuple[int, ...] = (), keep: str = "") -> Rule:
     # Neither part of a word nor of a longer row of groups.
     whole = rf"(?<!\w)(?<!\d[-./])(?:{shape})(?![\w])(?![-./]\w)"
-    said = re.compile(rf"(?i)(?<![a-z<])(?:{words})(?![a-z])[^\d\n]{{0,24}}\Z") if words else None
+    said = re.compile(rf"(?i)(?<![a-z<])(?:{words})(?![a-z])[^\d\n<*]{{0,24}}\Z") if words else None
     return Rule(country, re.compile(whole, re.ASCII), valid, said, bare, keep)
 
 
