@@ -17,7 +17,7 @@ import house_rules
 import ropewalk
 
 SOURCE = Path(ropewalk.__file__).parent
-LONG: dict[str, str] = {}
+LONG = {"data/pii/scan.py": "one compiled scan: numba's cache on disk notices changes of one file only"}
 """Files that may be longer than 300 lines: path below src/ropewalk -> reason."""
 
 HEAVY = ("torch", "numba", "llvmlite", "transformers", "tokenizers", "pyarrow", "scipy", "sklearn", "pandas", "safetensors", "datasketch")
