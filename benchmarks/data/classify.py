@@ -146,7 +146,7 @@ def scikit(texts: list[str], positive: NDArray[np.bool_], speed_texts: list[str]
 
 def languages(texts: list[str], rounds: int) -> tuple[list[Speed], str]:
     """Our speed and the package's own on the same first bytes, and how far their answers agree."""
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier  # type: ignore[import-untyped]
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     package = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
     few = cut(texts[:: max(1, len(texts) // 400)])
@@ -326,8 +326,8 @@ probabilities in folds:
 |---|---|---|
 {quality}
 
-All pages of `agreement_data` are in `majority_data` too; they were left out of what is learnt from. What remains there are the pages that people did not
-agree on, which is why folds of them score lower than the pages that everybody agreed on.
+All pages of `agreement_data` are in `majority_data` too; they were left out of what is learnt from. What remains there are the pages that people did
+not agree on, which is why folds of them score lower than the pages that everybody agreed on.
 """
 
 

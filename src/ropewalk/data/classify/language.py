@@ -68,7 +68,7 @@ def _encoded(part: bytes) -> bytes:
 @functools.cache
 def languages() -> Languages:
     """The model, read once a process (0.6 s); the package must be installed."""
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier  # type: ignore[import-untyped]
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     model = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
     labels = tuple(model.nb_classes)
