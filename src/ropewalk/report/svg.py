@@ -12,6 +12,7 @@ from ropewalk.core.units import show_count
 WIDTH, HEIGHT = 640, 240
 LEFT, RIGHT, TOP, BOTTOM = 56, 12, 12, 40
 LOW = 180
+LETTER = 6.2  # pixels of a letter beside a mark, on average
 MAX_POINTS = 600
 
 
@@ -100,7 +101,7 @@ def bars(edges: Sequence[tuple[float, float, int]], x_label: str, marks: Sequenc
         parts.append(f'<rect class="bar" x="{x:.1f}" y="{top:.1f}" width="{width:.1f}" height="{tall:.1f}"/>')
     for row, (value, name) in enumerate(named):
         x = frame.x(value)
-        left = x > WIDTH * 0.7
+        left = x > WIDTH / 2 and x + LETTER * len(name) > WIDTH
         parts.append(f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{frame.y(0):.1f}"/>')
         parts.append(
             f'<text class="tick" text-anchor="{"end" if left else "start"}" x="{x + (-4 if left else 4):.1f}" y="{TOP + 10 + 16 * row}">'
