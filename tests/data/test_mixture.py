@@ -32,7 +32,7 @@ def drawn(loader: MixedLoader, steps: range) -> list[tuple[str, int]]:
     return [(part, int(row)) for step in steps for part, _, rows in loader.parts(step) for row in rows]
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     sizes=st.lists(st.integers(1, 30), min_size=1, max_size=5),
     batch=st.integers(1, 7),

@@ -72,12 +72,14 @@ def test_both_engines_make_the_same_tokenizer_and_the_same_tokens(place: Place, 
 
 
 def test_engines_that_differ_are_a_warning_and_tokenizers_encodes(
-    place: Place, made: tuple[Corpus, Tokenizer], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    place: Place, made: tuple[Corpus, Tokenizer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     corpus, words = made
-    monkeypatch.setattr(encoder, "check_encoder", lambda *given: "its ids of 'x' are others than those of tokenizers")
+    monkeypatch.setattr(encoder, "check_encoder", lambda *given: "its ids of 'x' are others")
     packed = place.make(Pack(input="x", tokenizer="y", length=32), input=corpus, tokenizer=words)
     assert packed.manifest.metrics["encoded_by"] == "tokenizers"
+    logs = [path.read_text() for path in (place.folder / "runs").rglob("run.log")]
+    assert any("encoded with tokenizers, not gigatoken: its ids of 'x' are others" in log for log in logs)
 
 
 def test_facts_stand_in_the_tokenizer(place: Place, made: tuple[Corpus, Tokenizer]) -> None:

@@ -107,7 +107,7 @@ class Train(Stage, type="train"):
         found: list[tuple[str, str]] = []
         data = upstream.get("data")
         facts = as_tree(data) if isinstance(data, Stage) else {}
-        length = data.length if isinstance(data, Tokens) else facts.get("length", 0)
+        length = data.length if isinstance(data, Tokens | Mixture) else facts.get("length", 0)
         start = upstream.get("init")
         if self.model is not None:
             context = self.model.shape().context
