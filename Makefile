@@ -19,7 +19,7 @@ PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 -
 COVER := --cov --cov-report= --cov-fail-under=0
 # Compiled kernels are invisible to coverage: their tests run a second time with the compiler off.
 KERNEL_TESTS := $(wildcard tests/data/classify tests/data/dedup tests/data/features tests/data/pii/test_scan.py \
-  tests/data/test_pack_kernels.py tests/evaluate/test_byte_ngram.py)
+  tests/data/test_pack_kernels.py tests/data/filters/test_language.py tests/data/filters/test_toxicity.py tests/evaluate/test_byte_ngram.py)
 
 .PHONY: help env demo test fast lint types format docs bench lock hooks clean
 

@@ -326,8 +326,8 @@ probabilities in folds:
 |---|---|---|
 {quality}
 
-All pages of `agreement_data` are in `majority_data` too; they were left out of what is learnt from. What remains there are the pages that people did
-not agree on, which is why folds of them score lower than the pages that everybody agreed on.
+All pages of `agreement_data` are in `majority_data` too; they were left out of what is learnt from. What remains there are the pages that
+people did not agree on, which is why folds of them score lower than the pages that everybody agreed on.
 """
 
 

@@ -149,7 +149,7 @@ def test_listed_words_are_learnt_that_no_example_has() -> None:
     coarse = codecs.decode("jnaxre", "rot13")
     found = []
     for listed in (0.0, 0.3):
-        trainer = Trainer(Plan(Features(bits=14, disguises=True), 0, 0.05, True, 2, 0.5, listed, 0.5), examples)
+        trainer = Trainer(Plan(Features(bits=12, disguises=True), 0, 0.05, True, 2, 0.5, listed, 0.5), examples)
         scores = trainer.out_of_fold(lambda number: None)
         assert len(scores) == len(examples) + len(trainer.copied) and np.isfinite(scores).all()
         linear, _ = trainer.finished(calibrate(scores[: len(examples)], examples.positive))
