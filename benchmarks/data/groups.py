@@ -1,0 +1,244 @@
+"""What is measured: groups of jobs that do the same work, each a table of the page."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.data.measure import Job, Result
+from benchmarks.data.peers import python_of
+from benchmarks.data.truth import score
+
+ADAPTERS = Path(__file__).parent / "adapters"
+FIRST_RULES, FIRST_PII, FIRST_PIPELINE = 1200, 4000, 3000
+"""Documents that the slow peers get; a rate doesn't depend on how many."""
+SLOW = 1
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where things are."""
+
+    c40: Path
+    c150: Path
+    work: Path
+    peers: Path
+    ready: frozenset[str]
+    """The peers' environments that could be made."""
+
+    def ours(self, what: str, corpus: Path, runs: int = 3, who: str = "ropewalk", note: str = "") -> Job:
+        out = self.work / f"ours_{what}_{corpus.parent.name}.npy"
+        parts = (str(ADAPTERS / "ours.py"), what, "--corpus", str(corpus), "--work", str(self.work / what), "--out", str(out))
+        return Job(who, (sys.executable, *parts), runs, note)
+
+    def peer(self, environment: str, script: str, *arguments: str, who: str, runs: int = 3, note: str = "") -> list[Job]:
+        """No job where the environment is missing."""
+        if environment not in self.ready:
+            return []
+        return [Job(who, (str(python_of(self.peers, environment)), str(ADAPTERS / script), *arguments), runs, note)]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Jobs that run side by side, and how their table reads."""
+
+    title: str
+    about: str
+    jobs: list[Job]
+    columns: tuple[tuple[str, Callable[[Result], str]], ...]
+
+
+def seconds(result: Result) -> str:
+    return f"{result.median('cpu_s'):.3g}"
+
+
+def speed(result: Result) -> str:
+    return f"{result.speed:.3g}"
+
+
+def memory(result: Result) -> str:
+    return f"{result.median('peak_mb'):.0f}"
+
+
+def fact(name: str) -> Callable[[Result], str]:
+    """A fact of the last run, as it is."""
+    return lambda result: "" if result.last(name) is None else str(result.last(name))
+
+
+USUAL = (("CPU s", seconds), ("MB/s", speed), ("peak MB", memory))
+
+
+def scored(truth: Path, labels: Callable[[Result], Path]) -> tuple[tuple[str, Callable[[Result], str]], ...]:
+    """Columns that compare a job's labels with the truth."""
+    import numpy as np
+
+    def column(name: str) -> Callable[[Result], str]:
+        return lambda result: str(score(np.load(labels(result)), truth)[name])
+
+    return (("pair recall", column("pair_recall")), ("document precision", column("document_precision")), ("removed", column("removed")))
+
+
+def labels_of(result: Result) -> Path:
+    """The file behind `--out`."""
+    return Path(result.job.command[result.job.command.index("--out") + 1])
+
+
+def cleaning(bench: Bench) -> list[Group]:
+    """Rules, PII, reading."""
+    corpus = str(bench.c40)
+    few = ("--corpus", corpus, "--limit", str(FIRST_RULES))
+    some = ("--corpus", corpus, "--limit", str(FIRST_PII))
+    rules = [
+        bench.ours("rules", bench.c40, 5, note="in memory, as the peers"),
+        bench.ours("rules_stage", bench.c40, who="ropewalk, the stage", note="with reading, scores, ledger, writing"),
+        *bench.peer("datatrove", "quality.py", "datatrove", *few, who="datatrove", runs=SLOW, note=f"first {FIRST_RULES:,} documents"),
+        *bench.peer(
+            "dolma", "quality.py", "dolma_gopher", *few, who="dolma gopher_v2", note=f"first {FIRST_RULES:,} documents, Gopher only"
+        ),
+        *bench.peer("dolma", "quality.py", "dolma_c4", *few, who="dolma c4_v2", note=f"first {FIRST_RULES:,} documents, C4 only"),
+    ]
+    pii = [
+        bench.ours("pii", bench.c40, 5, note="in memory, as the peers"),
+        bench.ours("pii_stage", bench.c40, who="ropewalk, the stage", note="with reading, scores, ledger, writing"),
+        *bench.peer("libraries", "quality.py", "polars", *some, who="polars, 5 replace_all", note=f"first {FIRST_PII:,} documents"),
+        *bench.peer("libraries", "quality.py", "re", *some, who="Python re, 5 patterns", note=f"first {FIRST_PII:,} documents"),
+        *bench.peer(
+            "datatrove", "quality.py", "datatrove_pii", *some, who="datatrove", note=f"first {FIRST_PII:,} documents, e-mail and IP"
+        ),
+        *bench.peer("dolma", "quality.py", "dolma_pii", *some, who="dolma", note=f"first {FIRST_PII:,} documents"),
+    ]
+    read = [
+        bench.ours("read", bench.c40, 5, note="checked records, ids, Parquet, ledger, hashes"),
+        *bench.peer("libraries", "duplicates.py", "polars_read", "--corpus", corpus, who="polars read_ndjson, write_parquet", runs=5),
+    ]
+    return [
+        Group("Quality rules", "All Gopher, repetition, C4 and FineWeb rules, each document judged by each.", rules, USUAL),
+        Group("PII", "E-mail, IP address, phone, payment card, keys, replaced in the text.", pii, (*USUAL, ("replaced", fact("changed")))),
+        Group("Reading", "JSON lines to a Corpus.", read, USUAL),
+    ]
+
+
+def duplicates(bench: Bench) -> list[Group]:
+    """Near and exact duplicates, and the whole line."""
+
+    def library(name: str, corpus: Path, runs: int, limit: int = 0) -> list[Job]:
+        out = bench.work / f"{name}_{corpus.parent.name}.npy"
+        return bench.peer("libraries", "duplicates.py", name, "--corpus", str(corpus), "--out", str(out), who=name, runs=runs)
+
+    def pipeline(environment: str, limit: int, note: str) -> list[Job]:
+        out, work = bench.work / f"{environment}_c40.npy", bench.work / environment
+        more = ("--limit", str(limit)) if limit else ()
+        arguments = (environment, "--corpus", str(bench.c40), "--out", str(out), "--work", str(work), *more)
+        return bench.peer(environment, "pipelines.py", *arguments, who=environment, runs=SLOW, note=note)
+
+    near = [
+        bench.ours("near", bench.c40, 3, note="load and dedup stages: Corpus, ledger with witnesses"),
+        *library("rensa", bench.c40, 3),
+        *library("gaoya", bench.c40, 3),
+        *library("datasketch", bench.c40, SLOW),
+        *pipeline("textdedup", 0, ""),
+        *pipeline("datatrove", FIRST_PIPELINE, f"first {FIRST_PIPELINE:,} documents"),
+    ]
+    large = [bench.ours("near", bench.c150, 3, note="load and dedup stages"), *library("rensa", bench.c150, SLOW)]
+    exact = [bench.ours("exact", bench.c40, 5, note="load and dedup stages")]
+    exact += [job for name in ("xxh3", "sha1", "polars", "duckdb") for job in library(name, bench.c40, 3)]
+    found = [
+        Group(
+            "Near-duplicates",
+            "JSON lines to what is kept, J >= 0.8, word 5-grams, 128 values.",
+            near,
+            (*USUAL, *scored(bench.c40.parent / "truth.npz", labels_of)),
+        ),
+        Group("Near-duplicates, the large corpus", "The same.", large, (*USUAL, *scored(bench.c150.parent / "truth.npz", labels_of))),
+        Group(
+            "Signatures alone",
+            "128 values from a column in memory; rensa's number is the sketch column of the table above.",
+            [bench.ours("signatures", bench.c40, 5)],
+            USUAL,
+        ),
+        Group("Exact duplicates", "Equal but for case and white space, from JSON lines.", exact, (*USUAL, ("left", fact("left")))),
+        Group(
+            "Clean and deduplicate",
+            "JSON lines through all cleaning and dedup to a Corpus.",
+            [bench.ours("whole", bench.c40, 3)],
+            (*USUAL, ("steps", fact("steps"))),
+        ),
+    ]
+    two = (
+        ("one, s", fact("one_s")),
+        ("two, s", fact("two_s")),
+        ("times", lambda result: f"{result.last('one_s') / result.last('two_s'):.2f}"),
+    )
+    found.append(
+        Group(
+            "Two processes",
+            "Wall time of the clean stage with all rules, start-up of the processes included.",
+            [bench.ours("two_processes", bench.c150, 2)],
+            two,
+        )
+    )
+    return found
+
+
+def tokens(bench: Bench) -> list[Group]:
+    """Tokenizer, encoding, packing, batches. The first group makes what the others read."""
+    model, corpus = bench.work / "model", str(bench.c40)
+    lengths = bench.work / "ours_tokens_c40.npy"
+
+    def tokenizer(work: str, name: str, runs: int, *more: str, note: str = "") -> list[Job]:
+        where = ("--corpus", corpus, "--model", str(model), *more)
+        return bench.peer("tokens", "tokens.py", work, name, *where, who=name, runs=runs, note=note)
+
+    train = [bench.ours("tokens", bench.c40, 1, note="the stages; train and encode in one run")]
+    train += [
+        job
+        for name, runs in (("tokenizers", SLOW), ("bpeasy", SLOW), ("rustbpe", 3), ("gigatoken", 3), ("gigabpe", 3))
+        for job in tokenizer("train", name, runs)
+    ]
+    encode = tokenizer("encode", "tokenizers", SLOW, "--limit-mb", "8", note="first 8 MB")
+    encode += [job for name in ("tiktoken", "riptoken", "fastokens", "gigatoken") for job in tokenizer("encode", name, 3)]
+    pack = [bench.ours("fit", bench.work / "pieces.npy", 5, note="the plan as indices into the store")]
+    for what in ("bfd", "wrapped"):
+        pack += bench.peer(
+            "trl",
+            "packing.py",
+            what,
+            "--lengths",
+            str(bench.work / "pieces.npy"),
+            who=f"TRL {what}",
+            runs=SLOW,
+            note="with the rewrite of the tokens",
+        )
+    batches = [bench.ours("batches", bench.c40, 3, note="CPU time")]
+    batches += bench.peer("trl", "packing.py", "loader", "--lengths", str(lengths), who="DataLoader, no workers", note="CPU time")
+    batches += bench.peer(
+        "trl", "packing.py", "loader_workers", "--lengths", str(lengths), who="DataLoader, 2 workers", runs=2, note="wall time"
+    )
+    rate = (("Mtok/s", lambda result: f"{result.median('mtok_per_s'):.3g}"),)
+    ours = (("train CPU s", lambda result: f"{result.last('train_s') or result.median('cpu_s'):.3g}"), ("encode CPU s", fact("encode_s")))
+    return [
+        Group("Train a tokenizer", "Byte-level BPE, 32,768 ids.", train, (*ours, ("peak MB", memory))),
+        Group(
+            "Encode", "To 16-bit ids on disk; the hash is of the ids.", encode, (*USUAL, ("tokens", fact("tokens")), ("hash", fact("hash")))
+        ),
+        Group(
+            "Best-fit plan",
+            "130,026 pieces into sequences of 2,048.",
+            pack,
+            (("CPU s", seconds), ("fill", fact("fill")), ("tokens kept", fact("kept")), ("sequences", fact("rows"))),
+        ),
+        Group("Batches", "8 windows of 256 tokens from a memory map.", batches, rate),
+    ]
+
+
+def after(group: Group, bench: Bench) -> None:
+    """Make what later groups read: pieces resampled from the corpus's own document lengths, 130,026 as in the bar."""
+    lengths = bench.work / "ours_tokens_c40.npy"
+    if group.title == "Train a tokenizer" and lengths.is_file():
+        import numpy as np
+
+        full, rest = np.divmod(np.load(lengths).astype(np.int64), 2048)  # longer documents are cut before: TRL would drop their ends
+        pieces = np.concatenate([np.full(int(full.sum()), 2048), rest[rest > 0]])
+        np.save(bench.work / "pieces.npy", np.random.default_rng(3).choice(pieces, 130_026))
