@@ -18,7 +18,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_N
 PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal
 COVER := --cov --cov-report= --cov-fail-under=0
 # Compiled kernels are invisible to coverage: their tests run a second time with the compiler off.
-KERNEL_TESTS := $(wildcard tests/data/dedup tests/evaluate/test_byte_ngram.py)
+KERNEL_TESTS := $(wildcard tests/data/dedup tests/data/contamination tests/evaluate/test_byte_ngram.py)
 
 .PHONY: help env demo test fast lint types format docs bench lock hooks clean
 
