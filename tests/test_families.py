@@ -24,6 +24,7 @@ MINIMUM: dict[tuple[str, str], dict[str, Any]] = {
     ("gate", "beats"): {"metric": "perplexity/bits_per_byte", "baseline": "byte_trigram"},
     **{("source", name): {"path": "/data/a"} for name in ("csv", "files", "json", "jsonl", "parquet", "text")},
     ("stage", "clean"): {"input": "raw", "steps": ["normalise"]},
+    ("stage", "decontaminate"): {"input": "unique"},
     ("stage", "dedup"): {"input": "clean"},
     ("stage", "evaluate"): {"model": "sft", "suites": [{"type": "perplexity", "data": "packed"}]},
     ("stage", "export"): {"model": "sft", "verdict": "gate"},

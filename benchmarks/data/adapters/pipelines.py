@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import pickle
 import resource
 import shutil
 import struct
@@ -67,21 +66,16 @@ def textdedup(corpus: Path, work: Path, documents: int) -> tuple[Any, dict[str, 
         "--num_proc": "1",
         "--hash_func": "xxh3",
     }
-    command = [sys.executable, "-m", "text_dedup.minhash", *(part for pair in options.items() for part in pair), "--debug"]
+    command = [sys.executable, "-m", "text_dedup.minhash", *(part for pair in options.items() for part in pair)]
     own = {"HF_HOME": str(work / "hf"), "HF_DATASETS_OFFLINE": "1"}
     ran = subprocess.run(command, cwd=work, capture_output=True, text=True, env={**os.environ, **own}, check=False)
     if ran.returncode:
         sys.exit(ran.stderr[-1000:])
-    with (work / "out" / "uf.pkl").open("rb") as file:
-        found = pickle.load(file)
-    parent = getattr(found, "parent", found)
+    from datasets import load_from_disk
 
-    def root(one: int) -> int:
-        while parent.get(one, one) != one:
-            one = parent[one]
-        return one
-
-    return np.array([root(one) for one in range(documents)], np.int64), {}
+    kept = set(load_from_disk(str(work / "out"))["id"])
+    with corpus.open(encoding="utf-8") as file:
+        return np.array([json.loads(line)["id"] in kept for line in file], np.bool_), {}
 
 
 def main() -> None:

@@ -79,7 +79,9 @@ def test_numbers_and_repeats_tell_nothing() -> None:
 
 
 def test_the_format_of_many_items_is_not_their_content() -> None:
-    asked = [(f"Choose the one best answer to the question that now follows here below please: number {name} it is?",) for name in "abcdefgh"]
+    asked = [
+        (f"Choose the one best answer to the question that now follows here below please: number {name} it is?",) for name in "abcdefgh"
+    ]
     assert found(index_of(*asked, common=8), asked[0][0])[0, 3] == (3, 6)
     assert list(found(index_of(*asked, common=7), asked[0][0])) == [(0, 0)]
 

@@ -63,7 +63,8 @@ class Index:
     @property
     def size_bytes(self) -> int:
         """Memory that every process needs."""
-        arrays = [self.data, self.starts, self.ends, *(array for runs in self.runs for array in _arrays(runs).values())]
+        arrays: list[NDArray[Any]] = [self.data, self.starts, self.ends]
+        arrays += [array for runs in self.runs for array in _arrays(runs).values()]
         return sum(array.nbytes for array in arrays)
 
     def part_runs(self) -> Int64s:
@@ -73,27 +74,22 @@ class Index:
             total += np.bincount(runs.part, minlength=len(total))
         return total
 
-    def found(self, texts: Texts) -> list[tuple[Runs, Int64s]]:
-        """For each size of runs what `kernels.find` says of the texts."""
+    def found(self, texts: Texts) -> Int64s:
+        """What `kernels.find` says of the texts; its windows are `runs`."""
         room = int(texts.sizes.max(initial=0)) // 2 + 2
         hashes, starts, ends = np.empty(room, np.uint64), np.empty(room, np.int64), np.empty(room, np.int64)
-        told = []
+        windows = tuple((one.size, _lead(one.size), one.bits, one.keys, one.heads, one.word, one.length) for one in self.runs)
         with wrapping():
-            for runs in self.runs:
-                if len(runs.keys):
-                    told.append((runs, find(
-                        texts.data, texts.offsets, hashes, starts, ends,
-                        runs.size, _lead(runs.size), runs.bits, runs.keys, runs.heads, runs.word, runs.length,
-                        self.data, self.starts, self.ends,
-                    )))  # fmt: skip
-        return told
+            return find(texts.data, texts.offsets, hashes, starts, ends, windows, self.data, self.starts, self.ends)
 
     def allowing(self, passages: Sequence[str]) -> Index:
         """Without the runs that stand in these texts."""
-        gone = [np.zeros(len(runs.word), np.bool_) for runs in self.runs]
-        for runs, found in self.found(texts_of(passages)):
-            gone[self.runs.index(runs)][found[:, 3]] = True
-        kept = [runs.without(flags) for runs, flags in zip(self.runs, gone, strict=True)]
+        found = self.found(texts_of(passages))
+        kept = []
+        for window, runs in enumerate(self.runs):
+            gone = np.zeros(len(runs.word), np.bool_)
+            gone[found[found[:, 3] == window, 4]] = True
+            kept.append(runs.without(gone))
         return replace(self, runs=tuple(kept))
 
     def save(self, path: Path) -> None:
@@ -111,9 +107,9 @@ class Index:
             said = json.loads(file["said"].tobytes())
             names = [field.name for field in fields(Runs) if field.name != "size"]
             runs = tuple(Runs(size, **{name: file[f"{place}.{name}"] for name in names}) for place, size in enumerate(said["sizes"]))
-            whole = [file[name] for name in ("data", "starts", "ends", "part_item")]
-        whole[0].flags.writeable = False
-        return cls(*whole, tuple((task, number) for task, number in said["items"]), runs)
+            data, starts, ends, part_item = (file[name] for name in ("data", "starts", "ends", "part_item"))
+        data.flags.writeable = False
+        return cls(data, starts, ends, part_item, tuple((task, number) for task, number in said["items"]), runs)
 
 
 def make_index(items: Sequence[Item], ngram: int, least: int, common: int) -> Index:
@@ -155,8 +151,8 @@ def _distinct(index: Index, size: int, words: NDArray[np.uint64], word: Int64s, 
     else:
         same = np.unique(hashes, return_inverse=True)[1]
     item = index.part_item[part]
-    pairs = np.unique(np.stack([same, item]), axis=1)
-    kept = np.bincount(pairs[0], minlength=1)[same] <= common if len(same) else np.zeros(0, np.bool_)
+    pairs = np.unique(same * max(len(index.items), 1) + item) // max(len(index.items), 1)
+    kept = np.bincount(pairs, minlength=len(same))[same] <= common
     order = np.lexsort((word, same, part, hashes))
     order = order[kept[order]]
     first = np.ones(len(order), np.bool_)

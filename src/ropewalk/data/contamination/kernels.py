@@ -21,7 +21,9 @@ _is_upper = (_bytes >= 65) & (_bytes <= 90)
 LOWER = np.where(_is_upper, _bytes + 32, _bytes).astype(np.uint8)
 IS_WORD = _is_upper | ((_bytes >= 97) & (_bytes <= 122)) | ((_bytes >= 48) & (_bytes <= 57)) | (_bytes == 95) | (_bytes >= 128)
 
-Bytes, Int64s, UInt64s = NDArray[np.uint8], NDArray[np.int64], NDArray[np.uint64]
+Bytes = NDArray[np.uint8]
+Int64s = NDArray[np.int64]
+UInt64s = NDArray[np.uint64]
 
 
 @compiled
@@ -128,47 +130,56 @@ def same(
     return True
 
 
+Window = tuple[int, np.uint64, Bytes, UInt64s, Int64s, Int64s, Int64s]
+"""Words that are hashed, RUN_FACTOR^that, a bit field of the hashes, the hashes sorted, and where the runs of each begin: of a run
+the first word and the number of words."""
+
+
 @compiled
 def find(
     data: Bytes, offsets: Int64s, hashes: UInt64s, starts: Int64s, ends: Int64s,
-    size: int, lead: np.uint64, bits: Bytes, keys: UInt64s, heads: Int64s, run_words: Int64s, run_sizes: Int64s,
-    item_data: Bytes, item_starts: Int64s, item_ends: Int64s,
+    windows: tuple[Window, ...], item_data: Bytes, item_starts: Int64s, item_ends: Int64s,
 ) -> Int64s:  # fmt: skip
-    """(found, 4): the text's row, first and last byte in it, and the number of the run of words that stands there.
+    """(found, 5): the text's row, first and last byte in it, the window, and the number of the run of words that stands there.
 
-    A hash that is among `keys` (first looked up in a bit field) is a candidate; what counts is that its words are the same.
+    A hash that is among the window's (first looked up in its bit field) is a candidate; what counts is that the words are the same.
     """
-    found = np.empty((64, 4), np.int64)
+    found = np.empty((64, 5), np.int64)
     total = 0
-    mask = np.uint64(len(bits) * 8 - 1)
     for row in range(len(offsets) - 1):
         count = split(data, offsets[row], offsets[row + 1], hashes, starts, ends)
-        rolling = _ZERO
-        for index in range(count):
-            rolling = rolling * RUN_FACTOR + hashes[index]
-            if index >= size:
-                rolling -= hashes[index - size] * lead
-            if index < size - 1:
+        for window in range(len(windows)):
+            size, lead, bits, keys, heads, run_words, run_sizes = windows[window]
+            if len(keys) == 0:
                 continue
-            run = mixed(rolling)
-            bit = run & mask
-            if (np.uint64(bits[bit >> _BITS_3]) >> (bit & _LOW_3)) & _ONE == _ZERO:
-                continue
-            place = np.searchsorted(keys, run)
-            if place == len(keys) or keys[place] != run:
-                continue
-            first = index - size + 1
-            for entry in range(heads[place], heads[place + 1]):
-                length = run_sizes[entry]
-                if first + length > count:
+            mask = np.uint64(len(bits) * 8 - 1)
+            rolling = _ZERO
+            for index in range(count):
+                rolling = rolling * RUN_FACTOR + hashes[index]
+                if index >= size:
+                    rolling -= hashes[index - size] * lead
+                if index < size - 1:
                     continue
-                if not same(data, starts, ends, first, item_data, item_starts, item_ends, run_words[entry], length):
+                run = mixed(rolling)
+                bit = run & mask
+                if (np.uint64(bits[bit >> _BITS_3]) >> (bit & _LOW_3)) & _ONE == _ZERO:
                     continue
-                if total == len(found):
-                    larger = np.empty((2 * total, 4), np.int64)
-                    larger[:total] = found
-                    found = larger
-                found[total, 0], found[total, 1] = row, starts[first] - offsets[row]
-                found[total, 2], found[total, 3] = ends[first + length - 1] - offsets[row], entry
-                total += 1
+                place = np.searchsorted(keys, run)
+                if place == len(keys) or keys[place] != run:
+                    continue
+                first = index - size + 1
+                for entry in range(heads[place], heads[place + 1]):
+                    length = run_sizes[entry]
+                    if first + length > count:
+                        continue
+                    if not same(data, starts, ends, first, item_data, item_starts, item_ends, run_words[entry], length):
+                        continue
+                    if total == len(found):
+                        larger = np.empty((2 * total, 5), np.int64)
+                        larger[:total] = found
+                        found = larger
+                    found[total, 0], found[total, 1] = row, starts[first] - offsets[row]
+                    found[total, 2] = ends[first + length - 1] - offsets[row]
+                    found[total, 3], found[total, 4] = window, entry
+                    total += 1
     return found[:total]

@@ -44,11 +44,10 @@ def matches(index: Index, texts: Texts, min_runs: int, min_share: float) -> list
     known = index.part_runs()
     runs_of: dict[tuple[int, int], set[tuple[int, int]]] = {}  # (row, part) -> runs found
     spans_of: dict[tuple[int, int], list[Span]] = {}  # (row, item)
-    for runs, found in index.found(texts):
-        parts = runs.part[found[:, 3]]
-        for (row, start, end, entry), part in zip(found.tolist(), parts.tolist(), strict=True):
-            runs_of.setdefault((row, part), set()).add((runs.size, entry))
-            spans_of.setdefault((row, int(index.part_item[part])), []).append((start, end))
+    for row, start, end, window, entry in index.found(texts).tolist():
+        part = int(index.runs[window].part[entry])
+        runs_of.setdefault((row, part), set()).add((window, entry))
+        spans_of.setdefault((row, int(index.part_item[part])), []).append((start, end))
     best: dict[tuple[int, int], Match] = {}
     for (row, part), entries in sorted(runs_of.items()):
         item = int(index.part_item[part])

@@ -60,11 +60,11 @@ class TaskRows(Component):
             task = path.name.partition(".jsonl")[0]
             task = self.name if self.name and path == self.path else f"{self.name}/{task}" if self.name else task
             for number, row in _read(path, self.limit):
-                texts = row_texts(row, self.fields)
-                if not texts:
+                found = row_texts(row, self.fields)
+                if not found:
                     what = f"no text in {', '.join(self.fields)}" if self.fields else "no field holds text"
                     raise DataError(f"{path}:{number}: {what}; there are {', '.join(row) or 'no fields'}")
-                yield Item(task, number, texts)
+                yield Item(task, number, found)
 
     def _files(self) -> list[Path]:
         if self.path is None:

@@ -70,6 +70,10 @@ class Decontaminate(Stage, type="decontaminate"):
             raise PydanticCustomError("least", "least must be at most ngram ({ngram})", {"ngram": self.ngram})
         if not any(character.isascii() and character.isalnum() for character in self.mask_text):
             raise PydanticCustomError("mask_text", "mask_text must hold a word")
+        short = [entry for entry in self.allow if "#" not in entry and len(entry.split()) < self.least]
+        if short:
+            what = {"entry": short[0], "least": self.least}
+            raise PydanticCustomError("allow", "{entry} allows nothing: a passage is no shorter than `least` ({least}) words", what)
         return self
 
     def settled(self, stages: Mapping[str, Stage]) -> Stage:
