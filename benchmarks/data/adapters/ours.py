@@ -8,6 +8,7 @@ memory is measured in memory too: `rules` and `pii` apply steps to Arrow batches
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import shutil
 import time
@@ -165,10 +166,15 @@ def tokens(corpus: Path, work: Path, out: Path) -> dict[str, Any]:
     finished = run(line, corpus, work)
     import pyarrow.parquet as pq
 
-    np.save(out, pq.read_table(finished["packed"].path / "documents.parquet")["length"].to_numpy())
+    store = finished["packed"]
+    np.save(out, pq.read_table(store.path / "documents.parquet")["length"].to_numpy())
+    (out.parent / "model").mkdir(exist_ok=True)  # what the peers encode with
+    shutil.copyfile(finished["vocab"].path / "tokenizer.json", out.parent / "model" / "tokenizer.json")
+    ids = np.asarray(store.tokens)
+    text_ids = ids[(ids != store.facts.bos_id) & (ids != store.facts.eos_id)].astype(np.uint16)
     parts = cost(finished, "vocab", "packed")
-    metrics = finished["packed"].manifest.metrics
-    return {**parts, "train_s": parts["parts"]["vocab"], "encode_s": parts["parts"]["packed"], "tokens": metrics["tokens"]}
+    counted = {"tokens": len(text_ids), "hash": hashlib.sha1(text_ids.tobytes()).hexdigest()[:12]}
+    return {**parts, "train_s": parts["parts"]["vocab"], "encode_s": parts["parts"]["packed"], **counted}
 
 
 def batches(corpus: Path, work: Path, out: Path) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def train_tokenizers(texts: Texts, model: Path) -> float:
     started = now()
     engine.train_from_iterator(texts, trainer)
     seconds = now() - started
-    engine.save(str(model / "tokenizer.json"))
+    engine.save(str(model / "trained_by_tokenizers.json"))
     return seconds
 
 
