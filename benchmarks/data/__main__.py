@@ -49,6 +49,7 @@ def main() -> int:
         done.append((group, side_by_side(jobs, lambda line: print(line, flush=True))))
         groups.after(group, bench)
     facts = {
+        "quoted": [] if given.only else list(groups.quoted(bench)),
         "started": f"{started:%Y-%m-%d}",
         "minutes": f"{(dt.datetime.now(dt.UTC) - started).total_seconds() / 60:.0f}",
         "python": platform.python_version(),

@@ -31,6 +31,7 @@ def page(done: Sequence[tuple[Group, Sequence[Result]]], facts: Mapping[str, Any
     corpora += [f"| {name} | {one['docs']:,} | {one['text_mb']} | `{one['sha256'][:16]}` |" for name, one in facts["corpora"].items()]
     parts = [HEAD.format(**{**facts, "corpora": "\n".join(corpora)}, machine=machine())]
     parts += [table(group, results) for group, results in done]
+    parts += [f"## {title}\n\n`{command}` says:\n\n```text\n{said}\n```" for title, command, said in facts["quoted"]]
     parts.append("## Versions\n\n" + "\n".join(f"- {name}: {_said(found)}" for name, found in facts["versions"].items()))
     if facts["missing"]:
         parts.append("Not installable here:\n\n" + "\n".join(f"- {name}: {why}" for name, why in facts["missing"].items()))
@@ -50,11 +51,17 @@ def table(group: Group, results: Sequence[Result]) -> str:
             failed.append(f"{result.job.who} failed: {result.failed}")
             continue
         cells = [read(result) for _, read in group.columns]
-        known = ours and ours.last("mb") and result.last("mb")
-        ratio = f"{ours.speed / result.speed:.2f}" if ours and known and result is not ours else ""
+        ratio = f"{_times(ours, result):.3g}" if ours and result is not ours else ""
         runs = f"{len(result.runs)}" + (f" ({100 * result.spread:.0f}%)" if len(result.runs) > 1 else "")
         lines.append(f"| {result.job.who} | {' | '.join(cells)} | {ratio} | {runs} | {result.job.note} |")
     return "\n\n".join([f"## {group.title}", group.about, "\n".join(lines), *failed])
+
+
+def _times(ours: Result, other: Result) -> float:
+    """By the rate where there is one, by MB a second where the amounts differ, else by the seconds."""
+    if ours.last("mtok_per_s"):
+        return ours.median("mtok_per_s") / other.median("mtok_per_s")
+    return ours.speed / other.speed if ours.last("mb") else other.median("cpu_s") / ours.median("cpu_s")
 
 
 def machine() -> str:

@@ -106,9 +106,11 @@ def _pairs(starts: Any, items: Any, order: Any, heads: Any, floor: float) -> Any
 
 
 def score(labels: NDArray[np.int64], truth: Path, threshold: float = 0.8) -> dict[str, float]:
-    """Of labels (equal = one cluster) or of booleans (kept): the share of true pairs brought together, and of touched documents rightly so.
+    """How labels (equal = one cluster, of which the first stays) or booleans (kept) compare with the truth.
 
-    Labels may be of the first documents only: then only pairs among those count.
+    `pair_recall` is the share of true pairs in one cluster, `resolved` that of which not both stay, `document_precision` the share of
+    clustered documents with a true partner in their cluster (of booleans: of removed ones with one anywhere). Labels may be of the first
+    documents only: then only pairs among those count.
     """
     known = np.load(truth)
     number = len(labels)
@@ -119,14 +121,17 @@ def score(labels: NDArray[np.int64], truth: Path, threshold: float = 0.8) -> dic
     has[a[true]] = has[b[true]] = True
     if labels.dtype == np.bool_:
         gone = ~labels
-        apart = (true & labels[a] & labels[b]).sum()
-        recall, precision, removed = 1 - apart / max(true.sum(), 1), (gone & has).sum() / max(gone.sum(), 1), gone.sum()
+        kept, recall = labels, float("nan")
+        precision = (gone & has).sum() / max(gone.sum(), 1)
     else:
-        _, own, counts = np.unique(labels, return_inverse=True, return_counts=True)
+        _, first, own, counts = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
+        kept = np.zeros(number, np.bool_)
+        kept[first] = True
         good = true & (own[a] == own[b])
         right = np.zeros(number, np.bool_)
         right[a[good]] = right[b[good]] = True
         clustered = counts[own] > 1
         recall, precision = good.sum() / max(true.sum(), 1), (right & clustered).sum() / max(clustered.sum(), 1)
-        removed = number - len(counts)
-    return {"pair_recall": round(float(recall), 4), "document_precision": round(float(precision), 4), "removed": int(removed)}
+    resolved = 1 - (true & kept[a] & kept[b]).sum() / max(true.sum(), 1)
+    shares = {"pair_recall": recall, "resolved": resolved, "document_precision": precision}
+    return {**{name: round(float(share), 4) for name, share in shares.items()}, "removed": int((~kept).sum())}
