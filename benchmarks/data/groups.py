@@ -180,6 +180,10 @@ def duplicates(bench: Bench) -> list[Group]:
             (*USUAL, ("steps", fact("steps"))),
         ),
     ]
+    if "DATA_DIR" in os.environ:
+        columns = (*USUAL, *((name, fact(name)) for name in ("scan_s", "items", "matches")))
+        about = "A Corpus against the evaluation files of DATA_DIR, word 13-grams; `scan_s` is the look-up alone, in memory."
+        found.append(Group("Decontamination", about, [bench.ours("decontaminate", bench.c40, 3)], columns))
     two = (
         ("one, s", lambda result: f"{result.median('one_s'):.3g}"),
         ("two, s", lambda result: f"{result.median('two_s'):.3g}"),

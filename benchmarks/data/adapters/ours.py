@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -149,6 +150,23 @@ def whole(corpus: Path, work: Path, out: Path) -> dict[str, Any]:
     return {**cost(stages(line, corpus, work), "raw", "clean", "unique"), "steps": steps}
 
 
+def decontaminate(corpus: Path, work: Path, out: Path) -> dict[str, Any]:
+    """Against the files of DATA_DIR/eval: the whole stage, and in `scan_s` the look-up alone."""
+    from ropewalk.data.contamination.index import make_index
+    from ropewalk.data.contamination.match import matches
+    from ropewalk.data.contamination.rows import TaskRows
+    from ropewalk.data.dedup.hash import pieces
+
+    folder = Path(os.environ["DATA_DIR"]) / "eval"
+    line = {"fair": {"type": "decontaminate", "input": "raw", "against": [{"path": str(folder)}], "action": "report"}}
+    finished = stages(line, corpus, work)
+    items = list(TaskRows(path=folder).items())
+    index, column = make_index(items, 13, 8, 10), table(corpus)["text"]
+    started = now()
+    found = sum(len(matches(index, texts, 1, 0.0)) for texts in pieces(column))
+    return {**cost(finished, "fair"), "scan_s": round(now() - started, 3), "items": len(items), "matches": found}
+
+
 def two_processes(corpus: Path, work: Path, out: Path) -> dict[str, Any]:
     """Wall seconds of the clean stage over 16 files with one process and with two, less what the same takes on 50 documents."""
     line: dict[str, Any] = {"clean": {"type": "clean", "input": "raw", "steps": known(RULES)}}
@@ -246,6 +264,7 @@ WORK: dict[str, Callable[[Path, Path, Path], dict[str, Any]]] = {
     "signatures": lambda corpus, work, out: signed(corpus),
     "exact": exact,
     "whole": whole,
+    "decontaminate": decontaminate,
     "two_processes": two_processes,
     "train": train,
     "encode": encode,

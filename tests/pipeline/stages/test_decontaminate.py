@@ -112,6 +112,12 @@ def test_thresholds_and_the_allow_list(tmp_path: Path, make_stage: Any) -> None:
         assert facts.metrics["items_allowed"] == sum(entry.startswith("quiz#") for entry in fields.get("allow", []))
 
 
+def test_two_tasks_of_one_name_are_told_apart(tmp_path: Path, make_stage: Any) -> None:
+    against = [{"name": "quiz", "rows": [[BEAR]]}, {"name": "quiz", "rows": [[SHIP], [BEAR]]}]
+    _, facts = make_stage(decontaminate(against=against, action="report"), {"raw": corpus(tmp_path / "in")})
+    assert {name: (task["items"], task["documents"]) for name, task in facts.metrics["tasks"].items()} == {"quiz": (1, 2), "quiz_2": (2, 3)}
+
+
 def test_nothing_to_compare_or_nothing_left_is_said(tmp_path: Path, make_stage: Any) -> None:
     given = corpus(tmp_path / "in", {"0": [("quiz", BEAR)]})
     with pytest.raises(DataError, match="none of 1 evaluation items has 8 words"):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -102,7 +103,7 @@ class Decontaminate(Stage, type="decontaminate"):
         """A Corpus; DataError when no item can be compared or no document is left."""
         from ropewalk.data.contamination.match import warm
 
-        items = [item for rows in self.against for item in rows.items()]
+        items = list(_named_apart(self.against))
         index, left_out = self.indexed(items)
         known = np.bincount(index.part_item, index.part_runs(), len(items)) > 0
         if not known.any():
@@ -117,6 +118,7 @@ class Decontaminate(Stage, type="decontaminate"):
         index.save(context.work / "index.npz")
         scan = _ScanShard(self.tag, self.action, self.min_runs, self.min_share, self.mask_text, context.work / "index.npz")
         receipts = context.map(scan, context.open(self.input).shards())
+        _index.cache_clear()
         counts = add_counts([tally(0, 0, {}), *(receipt.counts for receipt in receipts)])
         if not counts["kept"]:
             raise DataError(f"{context.name}: all {counts['records_in']:,} documents were dropped", remedy="look at its ledger's witnesses")
@@ -146,6 +148,19 @@ class Decontaminate(Stage, type="decontaminate"):
         asked = [Item(item.task, item.number, ()) if item.name in allowed else item for item in items]
         index = make_index(asked, self.ngram, self.least, self.common)
         return (index.allowing(passages) if passages else index), len(allowed)
+
+
+def _named_apart(against: Iterable[TaskRows]) -> Iterator[Item]:
+    """The rows of all; a task whose name an earlier entry has used is called NAME_2 and so on."""
+    used: dict[str, int] = {}
+    for rows in against:
+        seen: set[str] = set()
+        for item in rows.items():
+            if item.task not in seen:
+                seen.add(item.task)
+                used[item.task] = used.get(item.task, 0) + 1
+            turn = used[item.task]
+            yield item if turn == 1 else dataclasses.replace(item, task=f"{item.task}_{turn}")
 
 
 @functools.lru_cache(maxsize=1)
