@@ -30,8 +30,7 @@ def contamination(
     """(text, item) -> (runs found, runs known) of the item's fullest part."""
     known: list[list[set[Run]]] = []
     for parts in items:
-        longest = max((len(words(part)) for part in parts), default=0)
-        whole = [{tuple(words(part))} if least <= len(words(part)) < ngram and longest < ngram else runs(part, ngram) for part in parts]
+        whole = [{tuple(words(part))} if least <= len(words(part)) < ngram else runs(part, ngram) for part in parts]
         known.append([{run for run in found if tells(run)} for found in whole])
     for size in {len(run) for parts in known for part in parts for run in part}:
         allowed = {run for passage in allow for run in runs(passage, size)}

@@ -13,7 +13,7 @@ import contamination_reference
 from ropewalk.data.contamination import kernels
 from ropewalk.data.contamination.index import Index, make_index, texts_of
 from ropewalk.data.contamination.match import joined, masked, matches
-from ropewalk.data.contamination.rows import Item
+from ropewalk.data.contamination.rows import Item, TaskRows
 
 QUESTION = "Which of these animals sleeps through the whole winter in a den under the snow of the forest?"
 OTHER = "A ship that leaves the harbour at noon with a crew of nine sails how many miles before the night falls?"
@@ -68,7 +68,7 @@ def test_short_items_count_whole_and_very_short_ones_never() -> None:
     assert found(index, f"So: {short}!", tiny, short.replace("no", "some"), " ".join(short.split()[:8])) == {(0, 0): (1, 1)}
     assert index.part_runs().tolist() == [1, 0, 0, 0]
     mixed = index_of((QUESTION, short))
-    assert found(mixed, short) == {}, "an item with a longer text is known by that"
+    assert found(mixed, short) == {(0, 0): (1, 1)}, "whatever the item's other texts are"
 
 
 def test_numbers_and_repeats_tell_nothing() -> None:
@@ -113,6 +113,19 @@ def test_masking_leaves_nothing_to_find() -> None:
     spans = [span for match in matches(index, texts_of([text]), 1, 0.0) for span in match.spans]
     assert masked(text.encode(), spans, b"[removed]") == b"Before. [removed]? Between, [removed]? After."
     assert list(joined([(5, 9), (0, 2), (2, 4), (6, 7)])) == [(0, 4), (5, 9)] and list(joined([])) == []
+
+
+@pytest.mark.slow  # in plain Python, when the compiler is off
+def test_every_item_of_real_tasks_is_found_where_it_stands(data_dir: Path) -> None:
+    rows = TaskRows(path=data_dir / "eval", limit=60)
+    items = list(rows.items())
+    index = make_index(items, 13, 8, 10)
+    first = np.cumsum([0, *(len(item.texts) for item in items)])[:-1]
+    tellable = np.flatnonzero(index.part_runs()[first]).tolist()
+    planted = [f"They asked:\n\u201c{items[number].texts[0].upper()}\u201d Nobody knew." for number in tellable]
+    there = found(index, *planted)
+    assert [number for row, number in enumerate(tellable) if (row, number) not in there] == []
+    assert len(tellable) > 800 and {items[number].task for number in tellable} == {item.task for item in items}
 
 
 WORDS = st.sampled_from(["a", "B", "b", "12", "7", "é", "x_1", "\u3042"])

@@ -20,6 +20,7 @@ from ropewalk.data.contamination.rows import Item, TaskRows, row_texts
         ({"context_options": ["the cat", "the dog"], "continuation": "ran", "gold": 0}, ("the cat ran", "the dog ran")),
         ({"task_id": "T/1", "prompt": "def f():", "answer": "pass"}, ("def f(): pass",)),
         ({"answer": "2", "question": "one and one?", "aliases": ["two"], "n": 3}, ("one and one? 2 two",)),
+        ({"query": "Question: What: this?", "choices": ["Fact: x"]}, ("What: this? Fact: x",)),
         ({"query": " ", "choices": [], "gold": 0}, ()),
         (
             {"a": ["1", "2", "3", "4", "5"], "b": ["6", "7", "8", "9"], "context": "c"},

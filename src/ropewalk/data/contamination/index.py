@@ -1,7 +1,7 @@
 """The index of evaluation items: every run of words that would betray one, to be looked up in training texts.
 
-An item's text of at least `ngram` words is known by its runs of so many words; an item all of whose texts are shorter by those of
-`least` words or more, each as a whole; one that is shorter still can't be told from chance and is left out. Left out are also runs
+An item's text of at least `ngram` words is known by its runs of so many words, one of `least` words or more by all of them in a row;
+a text that is shorter still can't be told from chance and is left out. Left out are also runs
 that more than `common` items share, which are the format of their questions and not their content, and runs that tell nothing: more
 than half of the words numbers, or fewer than a third of them different (`1 2 3 4 5 ...` stands in calendars and tables).
 """
@@ -123,10 +123,8 @@ def make_index(items: Sequence[Item], ngram: int, least: int, common: int) -> In
         count = split_rows(texts.data, texts.offsets, hashes, starts, ends, firsts)
     words = hashes[:count]
     sizes = np.diff(firsts)
-    longest = np.zeros(len(items), np.int64)
-    np.maximum.at(longest, part_item, sizes)
     long = np.flatnonzero(sizes >= ngram)
-    short = np.flatnonzero((longest[part_item] < ngram) & (sizes >= least))
+    short = np.flatnonzero((sizes < ngram) & (sizes >= least))
     each = sizes[long] - ngram + 1
     part = np.repeat(long, each)
     word = np.repeat(firsts[long] - (np.cumsum(each) - each), each) + np.arange(each.sum())

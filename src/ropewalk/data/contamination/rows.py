@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from ropewalk.core.errors import DataError
 ASKED_FIRST = ("context", "passage", "query", "question", "prompt")
 SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
 MOST_TEXTS = 16
+LABEL = re.compile(r"\s*[A-Z][a-z]{0,11}:\s+")  # `Question: ` is the task's wording: where the text comes from has no such word
 
 
 @dataclass(frozen=True)
@@ -98,8 +100,9 @@ def row_texts(row: dict[str, Any], fields: Sequence[str] = ()) -> tuple[str, ...
 
 
 def row_joined(chosen: list[list[str]]) -> tuple[str, ...]:
-    """One text for each way of taking an entry of each list."""
-    return tuple(" ".join(parts) for parts in itertools.product(*chosen)) if chosen else ()
+    """One text for each way of taking an entry of each list, without a label such as `Question:` in front."""
+    texts = [" ".join(parts) for parts in itertools.product(*chosen)] if chosen else []
+    return tuple(text[label.end() :] if (label := LABEL.match(text)) else text for text in texts)
 
 
 def _read(path: Path, limit: int | None) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -53,7 +53,7 @@ class Decontaminate(Stage, type="decontaminate"):
     ngram: int = Field(default=13, ge=2, le=64)
     """Words in a run."""
     least: int = Field(default=8, ge=2, le=64)
-    """An item of fewer than `ngram` words counts where all of it stands, from so many words on; shorter ones can't be told from chance."""
+    """A text of fewer than `ngram` words counts where all of it stands, from so many words on; shorter ones can't be told from chance."""
     min_runs: int = Field(default=1, ge=1)
     """How many different runs of an item a document must hold (all, where the item has fewer)."""
     min_share: float = Field(default=0.0, ge=0.0, le=1.0)
