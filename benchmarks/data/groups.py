@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks.data.measure import ONE_THREAD, Job, Result
 from benchmarks.data.peers import python_of
@@ -84,7 +85,11 @@ def scored(truth: Path, labels: Callable[[Result], Path]) -> tuple[tuple[str, Ca
     import numpy as np
 
     def column(name: str) -> Callable[[Result], str]:
-        return lambda result: str(score(np.load(labels(result)), truth)[name])
+        return lambda result: str(score(np.load(labels(result)), truth, kept=kept(result))[name])
+
+    def kept(result: Result) -> Any:
+        place = labels(result).with_suffix(".kept.npy")
+        return np.load(place) if place.is_file() else None
 
     return (
         ("pair recall", column("pair_recall")),

@@ -105,8 +105,8 @@ def _pairs(starts: Any, items: Any, order: Any, heads: Any, floor: float) -> Any
     return np.array(left), np.array(right), np.array(similar)
 
 
-def score(labels: NDArray[np.int64], truth: Path, threshold: float = 0.8) -> dict[str, float]:
-    """How labels (equal = one cluster, of which the first stays) or booleans (kept) compare with the truth.
+def score(labels: NDArray[np.int64], truth: Path, threshold: float = 0.8, kept: NDArray[np.bool_] | None = None) -> dict[str, float]:
+    """How labels (equal = one cluster, of which the first stays unless `kept` says which do) or booleans (kept) compare with the truth.
 
     `pair_recall` is the share of true pairs in one cluster, `resolved` that of which not both stay, `document_precision` the share of
     clustered documents with a true partner in their cluster (of booleans: of removed ones with one anywhere). Labels may be of the first
@@ -125,8 +125,8 @@ def score(labels: NDArray[np.int64], truth: Path, threshold: float = 0.8) -> dic
         precision = (gone & has).sum() / max(gone.sum(), 1)
     else:
         _, first, own, counts = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
-        kept = np.zeros(number, np.bool_)
-        kept[first] = True
+        if kept is None:
+            kept = np.isin(np.arange(number), first)
         good = true & (own[a] == own[b])
         right = np.zeros(number, np.bool_)
         right[a[good]] = right[b[good]] = True

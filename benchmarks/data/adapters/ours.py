@@ -117,19 +117,28 @@ def signed(corpus: Path) -> dict[str, Any]:
     return {"cpu_s": now() - started, "mb": column.nbytes / 1e6}
 
 
-def labels(finished: Any, name: str) -> Any:
-    """Each document's cluster from the ledger, whose witness is the document that was kept."""
+def labels(finished: Any, name: str) -> tuple[Any, Any]:
+    """Of each document the component that the stage says it belongs to (else its witness), and whether it stays."""
+    import pyarrow.parquet as pq
+
     place = {document: number for number, document in enumerate(document.id for document in finished["raw"].documents())}
-    found = np.arange(len(place))
+    found, kept = np.arange(len(place)), np.ones(len(place), np.bool_)
     ledger = read_ledger(finished[name].path)
     for gone, witness in zip(ledger["id"].to_pylist(), ledger["witness"].to_pylist(), strict=True):
         found[place[gone]] = place[witness]
-    return found
+        kept[place[gone]] = False
+    for path in sorted((finished[name].path / "clusters").glob("*.parquet")):
+        told = pq.read_table(path, columns=["id", "component"])
+        for own, component in zip(told["id"].to_pylist(), told["component"].to_pylist(), strict=True):
+            found[place[own]] = place[component]
+    return found, kept
 
 
 def near(corpus: Path, work: Path, out: Path) -> dict[str, Any]:
     finished = stages({"unique": {"type": "dedup", "input": "raw", "near": {"threshold": 0.8}}}, corpus, work)
-    np.save(out, labels(finished, "unique"))
+    found, kept = labels(finished, "unique")
+    np.save(out, found)
+    np.save(out.with_suffix(".kept.npy"), kept)
     return {**cost(finished, "raw", "unique"), "unique_s": cost(finished, "unique")["cpu_s"]}
 
 
