@@ -20,7 +20,7 @@ COVER := --cov --cov-report= --cov-fail-under=0
 # Compiled kernels are invisible to coverage: their tests run a second time with the compiler off.
 KERNEL_TESTS := $(wildcard tests/data/dedup tests/data/contamination tests/evaluate/test_byte_ngram.py)
 
-.PHONY: help env demo test fast lint types format docs bench lock hooks clean
+.PHONY: help env demo test fast lint types format docs bench bench-data lock hooks clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /:/' | awk -F: '{ printf "make %-8s %s\n", $$1, $$2 }'
@@ -57,6 +57,9 @@ docs: $(STAMP)  ## the pages in site/
 
 bench: $(STAMP)  ## the benchmarks, one after another
 	@for file in benchmarks/*.py; do echo "$$file"; $(BIN)/python "$$file" || exit 1; done
+
+bench-data: $(STAMP)  # the data line beside its peers; DATA_DIR adds the labelled sets; writes docs/benchmarks/data.md
+	$(BIN)/python -m benchmarks.data
 
 # Keeps what is pinned unless UPGRADE=--upgrade. torch is left out: TORCH chooses it.
 lock: $(STAMP)  ## renew requirements.lock after a change of dependencies

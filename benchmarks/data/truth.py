@@ -125,8 +125,7 @@ def score(labels: NDArray[np.int64], truth: Path, threshold: float = 0.8, kept: 
         precision = (gone & has).sum() / max(gone.sum(), 1)
     else:
         _, first, own, counts = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
-        if kept is None:
-            kept = np.isin(np.arange(number), first)
+        kept = np.isin(np.arange(number), first) if kept is None else kept
         good = true & (own[a] == own[b])
         right = np.zeros(number, np.bool_)
         right[a[good]] = right[b[good]] = True
