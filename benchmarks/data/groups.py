@@ -154,6 +154,7 @@ def duplicates(bench: Bench) -> list[Group]:
 
     near = [
         bench.ours("near", bench.c40, 3, note="load and dedup stages: Corpus, ledger with witnesses"),
+        bench.ours("near_measured", bench.c40, 3, who="ropewalk, as it comes", note="with its own recall and precision on a sample"),
         *library("rensa", bench.c40, 3),
         *library("gaoya", bench.c40, 3),
         *library("datasketch", bench.c40, SLOW),

@@ -121,16 +121,16 @@ def score(labels: NDArray[np.int64], truth: Path, threshold: float = 0.8, kept: 
     has[a[true]] = has[b[true]] = True
     if labels.dtype == np.bool_:
         gone = ~labels
-        kept, recall = labels, float("nan")
+        stays, recall = np.asarray(labels, np.bool_), float("nan")
         precision = (gone & has).sum() / max(gone.sum(), 1)
     else:
         _, first, own, counts = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
-        kept = np.isin(np.arange(number), first) if kept is None else kept
+        stays = np.isin(np.arange(number), first) if kept is None else kept
         good = true & (own[a] == own[b])
         right = np.zeros(number, np.bool_)
         right[a[good]] = right[b[good]] = True
         clustered = counts[own] > 1
         recall, precision = good.sum() / max(true.sum(), 1), (right & clustered).sum() / max(clustered.sum(), 1)
-    resolved = 1 - (true & kept[a] & kept[b]).sum() / max(true.sum(), 1)
+    resolved = 1 - (true & stays[a] & stays[b]).sum() / max(true.sum(), 1)
     shares = {"pair_recall": recall, "resolved": resolved, "document_precision": precision}
-    return {**{name: round(float(share), 4) for name, share in shares.items()}, "removed": int((~kept).sum())}
+    return {**{name: round(float(share), 4) for name, share in shares.items()}, "removed": int((~stays).sum())}

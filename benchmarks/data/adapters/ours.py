@@ -23,6 +23,7 @@ import ropewalk
 from ropewalk.core.component import lookup
 from ropewalk.core.ledger import read_ledger
 from ropewalk.data.steps import Batch, Step
+from ropewalk.pipeline.stage import Stage
 
 RULES = ("gopher", "repetition", "c4", "fineweb")
 BATCH_ROWS = 2048
@@ -134,8 +135,8 @@ def labels(finished: Any, name: str) -> tuple[Any, Any]:
     return found, kept
 
 
-def near(corpus: Path, work: Path, out: Path) -> dict[str, Any]:
-    finished = stages({"unique": {"type": "dedup", "input": "raw", "near": {"threshold": 0.8}}}, corpus, work)
+def near(corpus: Path, work: Path, out: Path, **fields: Any) -> dict[str, Any]:
+    finished = stages({"unique": {"type": "dedup", "input": "raw", "near": {"threshold": 0.8}, **fields}}, corpus, work)
     found, kept = labels(finished, "unique")
     np.save(out, found)
     np.save(out.with_suffix(".kept.npy"), kept)
@@ -269,7 +270,8 @@ WORK: dict[str, Callable[[Path, Path, Path], dict[str, Any]]] = {
     "pii_stage": lambda corpus, work, out: cost(
         stages({"clean": {"type": "clean", "input": "raw", "steps": ["pii"]}}, corpus, work), "clean"
     ),
-    "near": near,
+    "near": lambda corpus, work, out: near(corpus, work, out, **({"sample": 0} if "sample" in lookup(Stage)["dedup"].model_fields else {})),
+    "near_measured": near,
     "signatures": lambda corpus, work, out: signed(corpus),
     "exact": exact,
     "whole": whole,
