@@ -18,10 +18,10 @@ ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_N
 PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal
 COVER := --cov --cov-report= --cov-fail-under=0
 # Compiled kernels are invisible to coverage: their tests run a second time with the compiler off.
-KERNEL_TESTS := $(wildcard tests/data/classify tests/data/dedup tests/data/features tests/data/pii/test_scan.py \
+KERNEL_TESTS := $(wildcard tests/data/classify tests/data/contamination tests/data/dedup tests/data/features tests/data/pii/test_scan.py \
   tests/data/test_pack_kernels.py tests/data/filters/test_language.py tests/data/filters/test_toxicity.py tests/evaluate/test_byte_ngram.py)
 
-.PHONY: help env demo test fast lint types format docs bench lock hooks clean
+.PHONY: help env demo test fast lint types format docs bench bench-data lock hooks clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /:/' | awk -F: '{ printf "make %-8s %s\n", $$1, $$2 }'
@@ -58,6 +58,9 @@ docs: $(STAMP)  ## the pages in site/
 
 bench: $(STAMP)  ## the benchmarks, one after another
 	@for file in benchmarks/*.py; do echo "$$file"; $(BIN)/python "$$file" || exit 1; done
+
+bench-data: $(STAMP)  # the data line beside its peers; DATA_DIR adds the labelled sets; writes docs/benchmarks/data.md
+	$(BIN)/python -m benchmarks.data
 
 # Keeps what is pinned unless UPGRADE=--upgrade. torch is left out: TORCH chooses it.
 lock: $(STAMP)  ## renew requirements.lock after a change of dependencies

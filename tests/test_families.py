@@ -28,6 +28,7 @@ MINIMUM: dict[tuple[str, str], dict[str, Any]] = {
     ("stage", "average"): {"models": ["base", "sft"]},
     **{("source", name): {"path": "/data/a"} for name in ("arrow", "csv", "files", "json", "jsonl", "parquet", "text")},
     ("stage", "clean"): {"input": "raw", "steps": ["normalise"]},
+    ("stage", "decontaminate"): {"input": "unique"},
     ("stage", "dedup"): {"input": "clean"},
     ("stage", "filter"): {"input": "clean", "keep": "length(text) > 200"},
     ("stage", "dedup_lines"): {"input": "clean"},

@@ -151,6 +151,8 @@ def maker(tmp_path: Path) -> RunMaker:
 def whole(maker: RunMaker) -> RunMaker:
     """A run of every kind of stage, not yet closed."""
     maker.corpus("clean")
+    tasks = {"boolq": {"items": 2, "compared": 2, "found": 0, "documents": 0}}
+    maker.stage("fair", "decontaminate", "Corpus", inputs={"input": "key-clean"}, metrics={"tasks": tasks})
     maker.tokens("turns", "clean")
     maker.model("base", "turns")
     maker.scores("scores", "base")

@@ -55,6 +55,7 @@ def make_plan(recipe: Recipe, wanted: Sequence[str] = ()) -> Plan:
     problems += [Problem("", f"there is no stage {name!r}", hint=nearest(name, list(recipe.stages))) for name in unknown]
     if problems:
         raise ConfigError(problems)
+    recipe = recipe.settled()
     needed = set().union(*(recipe.behind(name) for name in wanted)) if wanted else set(recipe.stages)
     folder = RunFolder.of(recipe)
     store = Store(folder.store_root)

@@ -100,10 +100,14 @@ class Recipe(BaseModel):
         for name in self._circle():
             say(name, "refers to itself, directly or through others")
         if not found:
-            for name, stage in self.stages.items():
+            for name, stage in self.settled().stages.items():
                 for path, message in stage.problems(sound[name]):
                     say(f"{name}.{path}" if path else name, message)
         return found
+
+    def settled(self) -> Recipe:
+        """The recipe with every stage's `settled`: what is planned, keyed and kept as resolved."""
+        return self.model_copy(update={"stages": {name: stage.settled(self.stages) for name, stage in self.stages.items()}})
 
     def _check(self, name: str, path: str, ref: Ref[Any], upstream: dict[str, Stage | Artifact], say: Any) -> None:
         fitting = [other for other, made in self.stages.items() if other != name and issubclass(made.makes, ref.kinds)]

@@ -101,6 +101,10 @@ class Stage(Component, family="stage", folders=("ropewalk.pipeline.stages",)):
         stage = type(self)(**fields, **given)
         return Recipe(name=name, seed=seed, store=store, runs=runs, stages={name: stage}).run(quiet=quiet)[name]
 
+    def settled(self, stages: Mapping[str, Stage]) -> Stage:
+        """This stage with what it takes from the configs of others, in either direction of the graph; most take nothing."""
+        return self
+
     def problems(self, upstream: Mapping[str, Stage | Artifact]) -> list[tuple[str, str]]:
         """What is wrong before any work: (field path, message); `upstream` holds what each reference path names."""
         return []

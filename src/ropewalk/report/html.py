@@ -8,6 +8,7 @@ from pathlib import Path
 from ropewalk.core.artifact import write_durably
 from ropewalk.core.errors import DataError
 from ropewalk.core.units import show_seconds
+from ropewalk.report.contamination import contamination
 from ropewalk.report.costs import environment, plan_and_actual, reproduce, stages
 from ropewalk.report.distributions import score_histograms, token_lengths
 from ropewalk.report.duplicates import duplicates
@@ -26,6 +27,7 @@ SECTIONS: tuple[tuple[str, str, Callable[[RunFacts], str]], ...] = (
     ("funnel", "Data", funnel),
     ("duplicates", "Duplicates", duplicates),
     ("scores", "Filters", score_histograms),
+    ("contamination", "Contamination", contamination),
     ("lengths", "Lengths", token_lengths),
     ("mask", "Mask", previews),
     ("training", "Training", training),

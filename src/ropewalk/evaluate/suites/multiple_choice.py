@@ -15,6 +15,7 @@ from ropewalk.core.artifact import hash_file
 from ropewalk.core.component import Component
 from ropewalk.core.errors import DataError
 from ropewalk.core.reference import Ref
+from ropewalk.data.contamination.rows import TaskRows, row_texts
 from ropewalk.evaluate.scores import Measure, SuiteResult
 from ropewalk.evaluate.scoring import Ids, Subject, token_losses
 from ropewalk.evaluate.suites.suite import Suite
@@ -57,6 +58,14 @@ class MultipleChoice(Suite, type="multiple_choice"):
         if not found:
             raise DataError(f"{self.tag}: no questions", remedy="give path or rows")
         return found[: self.limit]
+
+    def asks(self) -> TaskRows:
+        """Each question with each of its answers, as the model is asked."""
+        name = self.name or (self.path.name.partition(".")[0] if self.path else self.tag)
+        if self.path is not None:
+            return TaskRows(name=name, path=self.path, fields=["query", "choices"], limit=self.limit)
+        asked = [list(row_texts(question.model_dump(), ("query", "choices"))) for question in self.rows[: self.limit]]
+        return TaskRows(name=name, rows=asked)
 
     def run(self, subject: Subject, open_ref: Callable[[Ref[Any]], Any], advance: Callable[[int], None]) -> SuiteResult:
         questions = self.questions()

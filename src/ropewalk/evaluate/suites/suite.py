@@ -10,6 +10,7 @@ from pydantic import Field
 from ropewalk.core.artifact import Artifact
 from ropewalk.core.component import Component
 from ropewalk.core.reference import Ref
+from ropewalk.data.contamination.rows import TaskRows
 from ropewalk.evaluate.scores import SuiteResult
 from ropewalk.evaluate.scoring import Subject
 
@@ -24,6 +25,10 @@ class Suite(Component, family="suite", folders=("ropewalk.evaluate.suites",)):
 
     measures: ClassVar[tuple[str, ...]] = ()
     """The names of its metrics."""
+
+    def asks(self) -> TaskRows | None:
+        """The rows that it asks, for training texts to be kept clear of; None where they come from the recipe's own data."""
+        return None
 
     def run(self, subject: Subject, open_ref: Callable[[Ref[Any]], Any], advance: Callable[[int], None]) -> SuiteResult:
         """The items' numbers; `advance(n)` says that n more positions were scored."""
