@@ -108,7 +108,9 @@ def train(
         seconds = time.perf_counter() - started
         state.seconds += seconds
         rate = plan.learning_rate * factor
-        request = tell(StepEnded(state.step, plan.total_steps, loss, rate, norm, tokens, seconds, {"predicted": weight}, waited))
+        request = tell(
+            StepEnded(state.step, plan.total_steps, loss, rate, norm, tokens, seconds, {"predicted": weight, "batch": position}, waited)
+        )
 
         late = plan.total_seconds is not None and state.seconds >= plan.total_seconds
         last, best = state.step == plan.total_steps or late, False
