@@ -19,6 +19,7 @@ from ropewalk.core.component import as_tree
 from ropewalk.core.measure import peak_bytes
 from ropewalk.core.workers import run_in_processes
 from ropewalk.hardware.memory import available_bytes
+from ropewalk.hardware.precision import autocast_type
 from ropewalk.hardware.threads import cpu_threads
 from ropewalk.models.architecture import Architecture
 from ropewalk.optim.optimizer import Optimizer
@@ -177,8 +178,8 @@ def _batch(probe: Probe) -> TorchBatch:
 def _context(probe: Probe) -> Any:
     import torch
 
-    wanted = probe.precision == "bf16"
-    return torch.autocast(probe.device.partition(":")[0], torch.bfloat16, enabled=wanted)
+    kind = autocast_type(probe.precision)
+    return torch.autocast(probe.device.partition(":")[0], kind or torch.bfloat16, enabled=kind is not None)
 
 
 def _clock(device: str) -> float:
