@@ -12,8 +12,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ropewalk.core.errors import DataError
+from ropewalk.models.configs import KNOWN, config_of, shape_of
+from ropewalk.models.gguf_file import LINK
+from ropewalk.models.gguf_weights import GGUFWeights
 from ropewalk.models.gpt_module import Decoder
-from ropewalk.models.names import config_of, inward, outward, shape_of
+from ropewalk.models.names import inward, outward
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
@@ -47,9 +50,10 @@ def load_module(folder: Path, device: str = "cpu", dtype: torch.dtype | None = N
         raise DataError(f"{folder / 'config.json'}: can't be read: {error}") from None
     shape = shape_of(config) if isinstance(config, dict) else "a config.json that is no object"
     if isinstance(shape, str):
-        raise DataError(f"{folder}: {shape} is not supported", remedy="GPT-2, Llama and Qwen3 folders are")
+        raise DataError(f"{folder}: {shape} is not supported", remedy=f"{KNOWN} folders are")
     module = Decoder(shape, config["vocab_size"])
-    missing, unknown = inward(shape, dict(module.state_dict()), _prefixed(read_weights(folder), shape.family))
+    found = GGUFWeights(folder / LINK, shape) if (folder / LINK).exists() else _prefixed(read_weights(folder), shape.family)
+    missing, unknown = inward(shape, dict(module.state_dict()), found)
     unknown = [name for name in unknown if not name.endswith(_IGNORED[: 4 if shape.tied else 3])]
     if missing or unknown:
         raise DataError(
@@ -102,6 +106,16 @@ def _stops(folder: Path | None) -> list[int]:
         token["id"] for token in added if token["content"] == end or (token["content"] in ENDS_OF_TURN and token["content"] in template)
     ]
     return found if len(found) > 1 else []
+
+
+def end_ids(folder: Path) -> set[int]:
+    """Every id that ends a text or a turn, by generation_config.json, config.json and the tokenizer."""
+    found = set(_stops(folder))
+    for name in ("generation_config.json", "config.json"):
+        if (folder / name).is_file():
+            said = json.loads((folder / name).read_text(encoding="utf-8")).get("eos_token_id")
+            found |= set(said) if isinstance(said, list) else {said}
+    return {id_ for id_ in found | {_special(folder)["eos_token_id"]} if id_ is not None}
 
 
 def _special(folder: Path | None) -> dict[str, int | None]:
