@@ -14,8 +14,6 @@ from typing import Any
 from ropewalk.core.errors import DataError
 from ropewalk.data.tokenizer import Vocabulary
 
-_PRIVATE = "\ue000{}\ue001"  # stands for a control token's name in a user's text while the template is written
-
 
 def prompt_ids(vocabulary: Vocabulary, text: str) -> list[int]:
     """The ids of a text that is to be continued, with exactly one BOS where the tokenizer begins texts with one."""
@@ -80,12 +78,13 @@ class ChatPrompt:
         """The conversation so far and the head of the answer that is to come."""
         if not self.template:
             raise DataError(f"{self._vocabulary.folder}: the tokenizer has no chat template", remedy="use generate, which continues a text")
-        controls = self._vocabulary.controls
-        numbers = {name: number for number, name in enumerate(sorted(controls))}
-        spelt = _alternatives(controls)
+        names = sorted(self._vocabulary.controls, key=len, reverse=True)
+        whole = self.template + "".join(str(value) for turn in messages for value in turn.values())
+        mark = next(chr(code) for code in range(0xE000, 0xF900) if chr(code) not in whole)
+        spelt = re.compile("|".join(map(re.escape, names)) or "(?!)")
 
         def hidden(text: str) -> str:
-            return spelt.sub(lambda found: _PRIVATE.format(numbers[found[0]]), text) if controls else text
+            return spelt.sub(lambda found: f"{mark}{names.index(found[0])}{mark}", text)
 
         texts = [{key: hidden(value) if isinstance(value, str) else value for key, value in turn.items()} for turn in messages]
         roles = {f"{role}_token": self._vocabulary.names.get(f"{role}_token") for role in ("bos", "eos", "pad", "unk")}
@@ -94,24 +93,16 @@ class ChatPrompt:
             written = self._write(messages=texts, add_generation_prompt=True, **named)
         except Exception as error:  # a template can raise anything
             raise DataError(f"the chat template refuses this conversation: {error}") from None
-        return self._encoded(written, sorted(controls)) if controls else self._vocabulary.encode([written])[0].tolist()
-
-    def _encoded(self, written: str, names: Sequence[str]) -> list[int]:
-        """Control tokens that the template wrote become their ids, those that the user spelt are text again."""
-        private = re.compile(re.escape(_PRIVATE).replace(r"\{\}", "([0-9]+)"))
-        parts = _alternatives(names).split(written)
-        inside = re.findall(_alternatives(names), written)
         ids: list[int] = []
-        for number, part in enumerate(parts):
-            if part:
-                text = private.sub(lambda found: names[int(found[1])] if int(found[1]) < len(names) else found[0], part)
+        begun = 0
+        for found in [*spelt.finditer(written), None]:  # control tokens of the template become their ids
+            part = written[begun : found.start() if found else None]
+            if part:  # and those that a user spelt are text again
+                text = re.sub(f"{mark}([0-9]+){mark}", lambda hit: names[int(hit[1])], part)
                 ids += self._vocabulary.encode([text])[0].tolist()
-            if number < len(inside):
-                ids.append(self._vocabulary.control(inside[number]))
+            if found:
+                ids.append(self._vocabulary.control(found[0]))
+                begun = found.end()
         if ids[:2] == [self._vocabulary.bos_id] * 2:  # some templates write a BOS of their own
             del ids[0]
         return ids
-
-
-def _alternatives(names: Any) -> re.Pattern[str]:
-    return re.compile("|".join(re.escape(name) for name in sorted(names, key=len, reverse=True)))
