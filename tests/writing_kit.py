@@ -13,7 +13,11 @@ from ropewalk.models.folder_module import save_model
 from ropewalk.models.gpt import GPT
 from ropewalk.models.gpt_module import Decoder
 
-TEXTS = ["the cat sat on the mat, the dog did not", "häuser über straßen – 🙂 👩‍🚀 日本語のテキスト", "one two three four five six seven"] * 3
+TEXTS = [
+    "the cat sat on the mat, the dog did not",
+    "häuser über straßen — 🙂 👩‍🚀 日本語のテキスト",
+    "one two three four five six seven",
+] * 3
 
 
 def make_tokenizer(folder: Path, template: str = TEMPLATES["chatml"].jinja) -> int:
@@ -31,6 +35,7 @@ def weights(vocab_size: int, context: int) -> Decoder:
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.3)
+        module.embed.weight[:3] = 0  # control tokens, which would end answers early
     return module
 
 

@@ -45,7 +45,9 @@ def test_a_character_of_many_tokens_comes_in_one_piece(vocabulary: Vocabulary) -
     assert [piece for piece in pieces(TextStream(vocabulary), ids) if piece] == ["a", "\U0001f6b2", "b"]
 
 
-@given(text=st.text(alphabet="abAB.", max_size=24), stops=st.lists(st.text(alphabet="abAB.", min_size=1, max_size=4), min_size=1, max_size=3))
+@given(
+    text=st.text(alphabet="abAB.", max_size=24), stops=st.lists(st.text(alphabet="abAB.", min_size=1, max_size=4), min_size=1, max_size=3)
+)
 @settings(max_examples=150)
 def test_text_ends_before_the_first_stop_text_wherever_tokens_meet(vocabulary: Vocabulary, text: str, stops: list[str]) -> None:
     ids = [id_ for letter in text for id_ in vocabulary.encode([letter])[0].tolist()]
