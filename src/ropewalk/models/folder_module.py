@@ -51,8 +51,10 @@ def load_module(folder: Path, device: str = "cpu", dtype: torch.dtype | None = N
     shape = shape_of(config) if isinstance(config, dict) else "a config.json that is no object"
     if isinstance(shape, str):
         raise DataError(f"{folder}: {shape} is not supported", remedy=f"{KNOWN} folders are")
-    module = Decoder(shape, config["vocab_size"])
-    found = GGUFWeights(folder / LINK, shape) if (folder / LINK).exists() else _prefixed(read_weights(folder), shape.family)
+    with torch.device("meta"):  # weights that are written over need no drawing
+        module = Decoder(shape, config["vocab_size"])
+    module.to_empty(device="cpu").place_rotary()
+    found = GGUFWeights(folder, shape) if (folder / LINK).exists() else _prefixed(read_weights(folder), shape.family)
     missing, unknown = inward(shape, dict(module.state_dict()), found)
     unknown = [name for name in unknown if not name.endswith(_IGNORED[: 4 if shape.tied else 3])]
     if missing or unknown:

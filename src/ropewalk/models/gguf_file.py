@@ -19,7 +19,7 @@ from ropewalk.models.gguf_tokenizer import write_tokenizer
 if TYPE_CHECKING:
     from gguf import GGUFReader
 
-LINK = "model.gguf"
+LINK, TENSORS = "model.gguf", "tensors.json"
 _ARCHITECTURES = {"llama": "llama", "qwen2": "qwen2", "qwen3": "qwen3"}
 _SIZES = {
     "num_hidden_layers": "block_count",
@@ -56,6 +56,7 @@ def folder_of(path: Path, root: Path) -> Path:
         with beside(place) as folder:
             config = _config(path, facts, {tensor.name: tuple(int(n) for n in tensor.shape) for tensor in reader.tensors}, reader)
             special = write_tokenizer(path, facts, folder)
+            (folder / TENSORS).write_text(json.dumps(_tensors(reader), indent=1) + "\n", encoding="utf-8")
             (folder / "config.json").write_text(json.dumps(config | special, indent=2, sort_keys=True) + "\n", encoding="utf-8")
             os.rename(folder, place)
     link = place / LINK
@@ -66,6 +67,19 @@ def folder_of(path: Path, root: Path) -> Path:
         except OSError:
             shutil.copyfile(path, link)
     return place
+
+
+def _tensors(reader: GGUFReader) -> dict[str, dict[str, Any]]:
+    """Where each tensor's bytes are: reading the file's facts again would take longer than reading its weights."""
+    return {
+        tensor.name: {
+            "type": int(tensor.tensor_type),
+            "shape": [int(size) for size in reversed(tensor.shape)],
+            "offset": int(tensor.data_offset),
+            "bytes": int(tensor.n_bytes),
+        }
+        for tensor in reader.tensors
+    }
 
 
 def _config(path: Path, facts: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], reader: GGUFReader) -> dict[str, Any]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ropewalk.core.errors import DataError
-from ropewalk.models.gguf_file import open_gguf
+from ropewalk.models.gguf_file import LINK, TENSORS
 from ropewalk.models.shape import Shape
 
 _OUTER = {
@@ -35,13 +37,15 @@ _LAYER = re.compile(r"blk\.([0-9]+)\.(\w+)\.(weight|bias)")
 
 
 class GGUFWeights(Mapping[str, Tensor]):
-    """Looks like a dict of fp32 tensors."""
+    """Looks like a dict of fp32 tensors; `folder` is what `gguf_file.folder_of` made."""
 
-    def __init__(self, path: Path, shape: Shape) -> None:
-        reader = open_gguf(path)
-        self._path, self._shape = path, shape
-        self._paired = reader.fields["general.architecture"].contents() == "llama"
-        self._tensors = {_outward(tensor.name): tensor for tensor in reader.tensors if tensor.name != "rope_freqs.weight"}
+    def __init__(self, folder: Path, shape: Shape) -> None:
+        self._shape, self._path = shape, folder / LINK
+        self._bytes = np.memmap(self._path, mode="r")
+        found = json.loads((folder / TENSORS).read_text(encoding="utf-8"))
+        self._tensors = {_outward(name): facts for name, facts in found.items() if name != "rope_freqs.weight"}
+        # Files of Llama turn neighbouring dimensions of a head; those of Qwen turn its two halves, as transformers and we do.
+        self._paired = shape.family in ("llama", "mistral")
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._tensors)
@@ -50,20 +54,19 @@ class GGUFWeights(Mapping[str, Tensor]):
         return len(self._tensors)
 
     def __getitem__(self, name: str) -> Tensor:
-        from gguf import dequantize
+        from gguf import GGMLQuantizationType, dequantize, quant_shape_to_byte_shape
 
-        stored = self._tensors[name]
+        facts = self._tensors[name]
+        kind = GGMLQuantizationType(facts["type"])
+        stored = self._bytes[facts["offset"] : facts["offset"] + facts["bytes"]]
         try:
-            values = dequantize(stored.data, stored.tensor_type)
+            values = dequantize(stored.reshape(quant_shape_to_byte_shape(facts["shape"], kind)), kind)
         except NotImplementedError:
-            raise DataError(
-                f"{self._path}: {stored.name} is of type {stored.tensor_type.name}, which the gguf package can't read"
-            ) from None
-        tensor = torch.from_numpy(values.copy()).float()
+            raise DataError(f"{self._path}: {name} is of type {kind.name}, which the gguf package can't read") from None
+        tensor = torch.from_numpy(np.array(values, np.float32))
         heads = {"q_proj": self._shape.heads, "k_proj": self._shape.kv_heads}.get(name.split(".")[-2])
         if not self._paired or heads is None:
             return tensor
-        # Files of Llama turn neighbouring dimensions, transformers and we turn the two halves of a head.
         return tensor.view(heads, -1, 2, *tensor.shape[1:]).transpose(1, 2).reshape(tensor.shape)
 
 

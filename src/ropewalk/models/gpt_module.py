@@ -133,11 +133,15 @@ class Decoder(nn.Module):
         self.norm = _norm(shape)
         if not shape.tied:
             self.head = nn.Linear(shape.width, vocab_size, bias=False)
-        if shape.position == "rope":
-            angles = torch.outer(torch.arange(shape.context, dtype=torch.float32), frequencies(shape))
+        self.place_rotary()
+        self._initialise(seed)
+
+    def place_rotary(self) -> None:
+        """The tables of rotary positions; they are no weights, and no file holds them."""
+        if self.shape.position == "rope":
+            angles = torch.outer(torch.arange(self.shape.context, dtype=torch.float32), frequencies(self.shape))
             self.register_buffer("cosines", angles.cos(), persistent=False)
             self.register_buffer("sines", angles.sin(), persistent=False)
-        self._initialise(seed)
 
     @property
     def head_weight(self) -> Tensor:
