@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from ropewalk.core.errors import DataError
+from ropewalk.core.errors import ConfigError, DataError
 from ropewalk.core.reference import Ref
 from ropewalk.core.store import open_reference
 from ropewalk.data.chat_prompt import ChatPrompt, prompt_ids
@@ -22,6 +22,7 @@ from ropewalk.models.gpt import GPT
 from ropewalk.models.gpt_module import Decoder
 from ropewalk.models.model import Model
 from ropewalk.models.rotary_module import scaled
+from ropewalk.pipeline.recipe import loads
 from writing_kit import make_tokenizer
 
 gguf = pytest.importorskip("gguf")
@@ -209,6 +210,22 @@ def test_damaged_and_missing_files_are_data_errors(tmp_path: Path) -> None:
     (tmp_path / "m.gguf").write_bytes(b"text")
     with pytest.raises(DataError, match="not a GGUF file"):
         opened(tmp_path / "m.gguf")
+
+
+@pytest.mark.parametrize("written", ["gguf:m.gguf", "{gguf: m.gguf}"])
+def test_a_recipe_begins_with_a_file_beside_it(written: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = write_gguf(tmp_path / "m.gguf", "qwen3")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    run = loads(f"stages: {{start: {{type: init, init: {written}}}}}", folder=tmp_path).run(quiet=True)
+    start = run["start"]
+    assert isinstance(start, Model) and (start.path / "model.safetensors").is_file()
+    assert all(torch.equal(a, b) for a, b in zip(source.state_dict().values(), start.load().state_dict().values(), strict=True))
+    for wrong, said in (("gguf:n.gguf", "no such file"), ("hf:a/b/c", "write hf:OWNER/NAME")):
+        with pytest.raises(ConfigError, match=said):
+            loads(f"stages: {{start: {{type: init, init: '{wrong}'}}}}", folder=tmp_path)
+    with pytest.raises(ConfigError, match="a Corpus can't come from there"):
+        loads("stages: {c: {type: clean, input: 'gguf:m.gguf', steps: [normalise]}}", folder=tmp_path)
 
 
 def smollm() -> Path:

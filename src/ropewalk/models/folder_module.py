@@ -16,6 +16,7 @@ from ropewalk.models.configs import KNOWN, config_of, shape_of
 from ropewalk.models.gguf_file import LINK
 from ropewalk.models.gguf_weights import GGUFWeights
 from ropewalk.models.gpt_module import Decoder
+from ropewalk.models.huggingface_module import MARK, MARKED, HuggingFaceDecoder, reopened
 from ropewalk.models.names import inward, outward
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -24,22 +25,30 @@ ENDS_OF_TURN = ("<|im_end|>", "<|eot_id|>", "<end_of_turn>")
 _IGNORED = ("attn.bias", "attn.masked_bias", "rotary_emb.inv_freq", "lm_head.weight")
 
 
-def save_model(folder: Path, module: Decoder, tokenizer_folder: Path | None) -> None:
+def save_model(folder: Path, module: Decoder | HuggingFaceDecoder, tokenizer_folder: Path | None) -> None:
     """Write config.json, model.safetensors, generation_config.json and a copy of the tokenizer's files."""
     folder.mkdir(parents=True, exist_ok=True)
     special = _special(tokenizer_folder)
-    config = config_of(module.shape, module.vocab_size, special)
-    (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    if isinstance(module, HuggingFaceDecoder):
+        module.save(folder)
+    else:
+        config = config_of(module.shape, module.vocab_size, special)
+        (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     ends: dict[str, int | list[int]] = {name: value for name, value in special.items() if value is not None}
     if stops := _stops(tokenizer_folder):
         ends["eos_token_id"] = stops
     (folder / "generation_config.json").write_text(json.dumps(ends, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
-    save_file(outward(module.shape, weights), folder / WEIGHTS, {"format": "pt"})
+    if isinstance(module, Decoder):
+        _save_weights(folder, module)
     if tokenizer_folder is not None:
         for name in TOKENIZER_FILES:
             if (tokenizer_folder / name).is_file():
                 shutil.copyfile(tokenizer_folder / name, folder / name)
+
+
+def _save_weights(folder: Path, module: Decoder) -> None:
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+    save_file(outward(module.shape, weights), folder / WEIGHTS, {"format": "pt"})
 
 
 def load_module(folder: Path, device: str = "cpu", dtype: torch.dtype | None = None) -> Decoder:
@@ -48,9 +57,11 @@ def load_module(folder: Path, device: str = "cpu", dtype: torch.dtype | None = N
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"{folder / 'config.json'}: can't be read: {error}") from None
+    if isinstance(config, dict) and config.get(MARK) == MARKED:
+        return reopened(folder).to(device=device, dtype=dtype).eval()
     shape = shape_of(config) if isinstance(config, dict) else "a config.json that is no object"
     if isinstance(shape, str):
-        raise DataError(f"{folder}: {shape} is not supported", remedy=f"{KNOWN} folders are")
+        raise DataError(f"{folder}: {shape} is not supported", remedy=f"{KNOWN} folders are; others train by model: {{type: huggingface}}")
     with torch.device("meta"):  # weights that are written over need no drawing
         module = Decoder(shape, config["vocab_size"])
     module.to_empty(device="cpu").place_rotary()
