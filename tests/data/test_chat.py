@@ -38,7 +38,7 @@ PUBLIC = {
     ),
     "llama3": (
         "{% set loop_messages = messages %}{% for message in loop_messages %}{% set content = '<|start_header_id|>' + message['role'] + "
-        "'<|end_header_id|>\\n\\n'+ message['content'] | trim + '<|eot_id|>' %}{% if loop.index0 == 0 %}{% set content = bos_token + content"
+        "'<|end_header_id|>\\n\\n'+ message['content'] | trim + '<|eot_id|>' %}{% if loop.index0 == 0 %}{% set content = bos_token + content"  # noqa: E501
         " %}{% endif %}{{ content }}{% endfor %}{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}"
         "{% endif %}"
     ),
@@ -229,7 +229,7 @@ def test_the_tokenizers_own_template(words: Vocabulary, tmp_path: Path) -> None:
         found = written(words, own, LONG)
         assert found.text == written(words, name, LONG).text
         assert trained(found).replace(" ", "") == trained(written(words, name, LONG)).replace(" ", "")
-    marked = "{% for m in messages %}{% if m.role == 'assistant' %}{% generation %}{{ m.content }}{% endgeneration %}{% else %}{{ m.content }}{% endif %}{{ eos_token }}{% endfor %}"
+    marked = "{% for m in messages %}{% if m.role == 'assistant' %}{% generation %}{{ m.content }}{% endgeneration %}{% else %}{{ m.content }}{% endif %}{{ eos_token }}{% endfor %}"  # noqa: E501
     assert trained(written(words, Template("own", marked), LONG)) == f"hi there{EOS}fine{EOS}"
     named = [{"name": "other", "template": "x"}, {"name": "default", "template": "{{ messages }}"}]
     words_of = Vocabulary(words.folder)

@@ -83,7 +83,7 @@ def test_o22_a_tokenizer_that_adds_bos_by_itself_adds_none_here(tmp_path: Path) 
 def test_o22_a_template_without_ends_does_not_lose_eos(words: Vocabulary) -> None:
     """Sibling: marked or not, each turn of the assistant gets the tokenizer's EOS, and that is counted."""
     bare = "{% for m in messages %}\n{{ m.role }}: {{ m.content }}{% endfor %}{% if add_generation_prompt %}\nassistant: {% endif %}"
-    marked = "{% for m in messages %}\n{{ m.role }}: {% if m.role == 'assistant' %}{% generation %}{{ m.content }}{% endgeneration %}{% else %}{{ m.content }}{% endif %}{% endfor %}"
+    marked = "{% for m in messages %}\n{{ m.role }}: {% if m.role == 'assistant' %}{% generation %}{{ m.content }}{% endgeneration %}{% else %}{{ m.content }}{% endif %}{% endfor %}"  # noqa: E501
     for source in (bare, marked):
         found = written(words, Template("own", source), LONG)
         assert trained(found) == f"hi there{EOS}fine{EOS}" and found.ends_added == 2 and found.unended == 0
@@ -103,14 +103,14 @@ def test_o23_one_trained_end_a_turn_also_when_padding_is_eos(one_end: Vocabulary
 
 def test_o23_the_end_is_trained_when_the_template_leaves_it_outside_the_mark(words: Vocabulary) -> None:
     """Sibling: templates whose `generation` block holds the content alone."""
-    source = "{% for m in messages %}{% if m.role == 'assistant' %}{% generation %}{{ m.content }}{% endgeneration %}{{ eos_token }}{% else %}{{ m.content }}{% endif %}{% endfor %}"
+    source = "{% for m in messages %}{% if m.role == 'assistant' %}{% generation %}{{ m.content }}{% endgeneration %}{{ eos_token }}{% else %}{{ m.content }}{% endif %}{% endfor %}"  # noqa: E501
     found = written(words, Template("own", source), LONG)
     assert trained(found) == f"hi there{EOS}fine{EOS}" and not found.ends_added
 
 
 def test_o23_an_opening_token_behind_an_answer_is_no_end(words: Vocabulary) -> None:
     """Sibling: the next turn's opening is not taken for it."""
-    source = "{% for m in messages %}{{ '<|im_start|>' }}{% if m.role == 'assistant' %}{% generation %}{{ m.content }}{% endgeneration %}{% else %}{{ m.content }}{% endif %}{% endfor %}"
+    source = "{% for m in messages %}{{ '<|im_start|>' }}{% if m.role == 'assistant' %}{% generation %}{{ m.content }}{% endgeneration %}{% else %}{{ m.content }}{% endif %}{% endfor %}"  # noqa: E501
     found = written(words, Template("own", source), chat(("user", "q"), ("assistant", "a"), ("user", "r"), ("assistant", "b")))
     assert trained(found) == f"a{EOS}b{EOS}"
 
@@ -160,7 +160,7 @@ def test_o25_an_unknown_role_names_conversation_and_turn(words: Vocabulary) -> N
 
 def test_o25_a_strict_template_refuses_by_its_own_words(words: Vocabulary) -> None:
     """Sibling: the tokenizer's own template may know no odd orders."""
-    strict = "{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('must alternate') }}{% endif %}{{ m.content }}{% endfor %}"
+    strict = "{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('must alternate') }}{% endif %}{{ m.content }}{% endfor %}"  # noqa: E501
     odd = chat(("user", "x"), ("user", "y"), ("assistant", "z"))
     assert Writer(Template("own", strict), words).write(odd) == Rejected("template_refuses", "must alternate")
 

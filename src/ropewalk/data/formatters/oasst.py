@@ -36,8 +36,8 @@ class OASST(Formatter, type="oasst"):
             return Rejected("no_answer" if "prompt" in record else "no_thread", id)
         messages = []
         for node in thread:
-            if node.get("role") not in ROLES or not isinstance(node.get("text"), str):
-                return Rejected("bad_message", f"{id} {node.get('message_id')}")
+            if not isinstance(node, Mapping) or node.get("role") not in ROLES or not isinstance(node.get("text"), str):
+                return Rejected("bad_message", f"{id} message {len(messages) + 1}")
             messages.append(Message(ROLES[node["role"]], node["text"].strip()))
         return conversation(id, messages)
 
@@ -79,7 +79,8 @@ def _threads(root: Node, top: int | None) -> Iterator[list[Node]]:
         path = waiting.pop()
         if path[-1].get("deleted"):
             continue
-        replies = [reply for reply in path[-1].get("replies") or [] if isinstance(reply, Mapping) and not reply.get("deleted")]
+        given = path[-1].get("replies")
+        replies = [one for one in given if isinstance(one, Mapping) and not one.get("deleted")] if isinstance(given, list) else []
         if replies:
             waiting += [[*path, reply] for reply in reversed(sorted(replies, key=_rank)[:top])]
             continue
