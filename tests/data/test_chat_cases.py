@@ -88,7 +88,7 @@ def test_o22_a_template_without_ends_does_not_lose_eos(words: Vocabulary) -> Non
         found = written(words, Template("own", source), LONG)
         assert trained(found) == f"hi there{EOS}fine{EOS}" and found.ends_added == 2 and found.unended == 0
     assert not words.names.get("chat_template")
-    without = Cutter((BOS,), "").cut("\ufdd1x\ufdd2", Marks("\ufdd0", ("\ufdd1", "\ufdd2"), ("\ufdd3", "\ufdd4")), "assistant")
+    without = Cutter((BOS,), "").cut("\ufdd1x\ufdd2", Marks("\ufdd0", ("\ufdd1", "\ufdd2"), ("\ufdd3", "\ufdd4")), "assistant", 1)
     assert without.unended == 1 and without.pieces == [Piece("x", True)]
 
 
@@ -101,11 +101,46 @@ def test_o23_one_trained_end_a_turn_also_when_padding_is_eos(one_end: Vocabulary
         assert (ids[mask] == one_end.control(stop)).sum() == turns == (ids[1:] == one_end.control(stop))[mask[1:]].sum()
 
 
+def test_o23_a_model_trained_on_one_conversation_stops(one_end: Vocabulary) -> None:
+    """200 steps with padding that is EOS: greedy generation says the answer and its end."""
+    import torch
+
+    from ropewalk.models.generate_module import generate
+    from ropewalk.models.gpt import GPT
+
+    found = chat(("user", "hello"), ("assistant", "fine thanks"))
+    ids, mask = encode_pieces(written(one_end, "plain", found).pieces, one_end)
+    padded = torch.tensor([*ids.tolist(), *[one_end.pad_id] * 4])
+    own = torch.tensor([*mask.tolist(), *[False] * 4])[1:]  # by position: the padding is EOS too
+    module = GPT(preset="llama-tiny", depth=1, width=32, heads=2, mlp_width=64, context=64).build(one_end.size, seed=1)
+    optimizer = torch.optim.AdamW(module.parameters(), lr=0.01)
+    for _ in range(200):
+        loss = torch.nn.functional.cross_entropy(module.logits(module(padded[None, :-1]))[0][own], padded[1:][own])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    asked = Writer(TEMPLATES["plain"], one_end).prompt(Chat("c", found.messages[:1]))
+    prompt = encode_pieces(asked.pieces, one_end)[0].tolist()
+    assert one_end.decode(generate(module, prompt, 20, stop_ids={one_end.eos_id})) == "fine thanks"
+    assert len(generate(module, prompt, 20, stop_ids={one_end.eos_id})) < 20
+
+
 def test_o23_the_end_is_trained_when_the_template_leaves_it_outside_the_mark(words: Vocabulary) -> None:
     """Sibling: templates whose `generation` block holds the content alone."""
     source = "{% for m in messages %}{% if m.role == 'assistant' %}{% generation %}{{ m.content }}{% endgeneration %}{{ eos_token }}{% else %}{{ m.content }}{% endif %}{% endfor %}"  # noqa: E501
     found = written(words, Template("own", source), LONG)
     assert trained(found) == f"hi there{EOS}fine{EOS}" and not found.ends_added
+
+
+def test_o23_a_line_break_behind_the_end_asks_for_no_second_end(words: Vocabulary) -> None:
+    """Sibling: templates whose `generation` block goes on to the end of the line, and those that mark the last end by itself."""
+    line = "{% for m in messages %}{% if m.role == 'assistant' %}{% generation %}{{ m.content ~ '<|im_end|>\n' }}{% endgeneration %}{% else %}{{ m.content ~ '\n' }}{% endif %}{% endfor %}"  # noqa: E501
+    found = written(words, Template("own", line), LONG)
+    assert trained(found) == "hi there<|im_end|>\nfine<|im_end|>\n" and not found.ends_added
+    closed = line + "{% generation %}{{ eos_token }}{% endgeneration %}"
+    found = written(words, Template("own", closed), LONG)
+    assert trained(found) == f"hi there<|im_end|>\nfine<|im_end|>\n{EOS}" and found.turns == 2
+    assert trained(written(words, Template("own", closed), LONG, "last")) == f"fine<|im_end|>\n{EOS}"
 
 
 def test_o23_an_opening_token_behind_an_answer_is_no_end(words: Vocabulary) -> None:

@@ -126,8 +126,8 @@ class Writer:
             raise DataError(f"chat {chat.id!r}: {error.message}", remedy=remedy) from None
         if lost := self._lost(chat, messages, whole, marks):
             return Rejected("template_drops_turn", lost)
-        found = self._cutter.cut(whole, marks, train_on)
         spoken = sum(message.role == "assistant" for message in chat.messages)
+        found = self._cutter.cut(whole, marks, train_on, spoken)
         if found.turns != spoken:
             return Rejected("template_drops_turn", f"{found.turns} of {spoken} assistant turns")
         return replace(found, pieces=self._begun(found.pieces))
@@ -139,7 +139,8 @@ class Writer:
     def prompt(self, chat: Chat) -> Rendering:
         """The conversation so far and the head of the answer that is to come; nothing of it is trained."""
         marks, messages, tools = self._ready(chat)
-        found = self._cutter.cut(self._render(messages, tools, marks, prompt=True), marks, "assistant")
+        spoken = sum(message.role == "assistant" for message in chat.messages)
+        found = self._cutter.cut(self._render(messages, tools, marks, prompt=True), marks, "assistant", spoken)
         return replace(found, pieces=[replace(piece, trained=False) for piece in self._begun(found.pieces)])
 
     def _begun(self, pieces: list[Piece]) -> list[Piece]:

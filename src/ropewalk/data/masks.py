@@ -82,15 +82,16 @@ class Cutter:
             return {self.ward(name, mark): self.ward(part, mark) for name, part in value.items()}
         return [self.ward(part, mark) for part in value] if isinstance(value, list | tuple) else value
 
-    def cut(self, rendering: str, marks: Marks, train_on: TrainOn) -> Rendering:
-        """The pieces of a marked rendering, and what was seen of its ends."""
+    def cut(self, rendering: str, marks: Marks, train_on: TrainOn, spoken: int) -> Rendering:
+        """The pieces of a marked rendering of so many assistant turns, and what was seen of their ends."""
+        joined = rendering.count(marks.generation[0]) > spoken  # some templates mark a turn's last end by itself
         pieces: list[Piece] = []
         turns: list[int] = []  # of each piece: the number of the assistant's turn, -1 for other trained text, -2 for the rest
         place, turn = -2, -1
         edges = "".join((*marks.generation, *marks.other))
         for part in re.split(f"([{edges}])", rendering):
             if part == marks.generation[0]:
-                turn += 1
+                turn += not (joined and turns and turns[-1] == turn)
                 place = turn
             elif part in (marks.generation[1], marks.other[1]):
                 place = -2
@@ -125,7 +126,8 @@ class Cutter:
         added = unended = 0
         for turn in range(last + 1):
             own = [index for index, place in enumerate(turns) if place == turn]
-            if not own or pieces[own[-1]].control:
+            said = [pieces[index] for index in own if pieces[index].control or pieces[index].text.strip()]
+            if not own or (said and said[-1].control):  # a line break may follow the end
                 continue
             behind = own[-1] + 1
             if behind < len(pieces) and pieces[behind].control and pieces[behind].text in (self.eos, *ENDS):

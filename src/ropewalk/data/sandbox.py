@@ -133,11 +133,13 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def sized(self, value: Any) -> Any:
         """The value, when it is not too large; shared parts count each time, as they do when they are written."""
+        if type(value) is str and len(value) <= MOST_CHARACTERS:
+            return value
         left, waiting = MOST_CHARACTERS, [value]
         while waiting:
             part = waiting.pop()
             left -= len(part) if isinstance(part, str | bytes) else 1
-            if isinstance(part, Mapping):
+            if isinstance(part, dict):
                 waiting += [*part.keys(), *part.values()]
             elif isinstance(part, list | tuple | set | frozenset):
                 waiting += part

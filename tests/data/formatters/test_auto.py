@@ -44,7 +44,7 @@ def test_fields_decide_between_formats_that_both_parse() -> None:
     row = {"source": "s", "instruction": "i", "output": "o"}
     assert detect([row]).formatter.tag == "mathinstruct"
     assert detect([{"instruction": "i", "output": "o", "input": ""}]).formatter.tag == "alpaca"
-    with pytest.raises(DataError, match="more than one format .*alpaca .*mathinstruct"):
+    with pytest.raises(DataError, match=r"more than one format .*alpaca .*mathinstruct"):
         detect([{**row, "input": ""}])
 
 

@@ -34,7 +34,7 @@ class OASST(Formatter, type="oasst"):
             thread = next(_threads(record["prompt"], self.top), None)  # a tree by itself: its best conversation
         if not isinstance(thread, list) or not thread:
             return Rejected("no_answer" if "prompt" in record else "no_thread", id)
-        messages = []
+        messages: list[Message] = []
         for node in thread:
             if not isinstance(node, Mapping) or node.get("role") not in ROLES or not isinstance(node.get("text"), str):
                 return Rejected("bad_message", f"{id} message {len(messages) + 1}")
