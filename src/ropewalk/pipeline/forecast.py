@@ -68,6 +68,7 @@ def forecast(recipe: Recipe, name: str, store: Path, tokens: Tokens | None = Non
         device=device,
         precision=resolve_precision(stage.precision, device),
         threads=stage.threads,
+        recompute=stage.recompute,
         certain_bytes=certain_bytes(found),
     )
     try:
