@@ -132,6 +132,15 @@ class Writer:
             return Rejected("template_drops_turn", f"{found.turns} of {spoken} assistant turns")
         return replace(found, pieces=self._begun(found.pieces))
 
+    @property
+    def jinja(self) -> str:
+        """The template for other programs; it writes BOS where the renderings here begin with it."""
+        bos = self._ends[0]
+        asked = Chat("", (Message("user", "a"),))
+        marks, messages, _ = self._ready(asked)
+        begun = not bos or self._render(messages, None, marks, prompt=True).startswith(bos)
+        return self.template.jinja if begun else "{{ bos_token }}" + self.template.jinja
+
     def spelt_controls(self, chat: Chat) -> int:
         """How often the turns' texts spell a control token; they stay text."""
         return sum(len(self._cutter.controls.findall(turn.content)) for turn in chat.messages)

@@ -16,7 +16,9 @@ from ropewalk.core.artifact import Manifest
 from ropewalk.core.errors import DataError
 from ropewalk.core.ledger import read_ledger
 from ropewalk.core.reference import Ref
+from ropewalk.data.chat import TEMPLATES, Writer
 from ropewalk.data.chats import Chats, write_chats
+from ropewalk.data.masks import Rendering
 from ropewalk.data.records import Chat, Message
 from ropewalk.data.tokenizer import Tokenizer, Vocabulary
 from ropewalk.data.tokens import Tokens
@@ -60,6 +62,29 @@ def test_the_store_holds_the_mask_and_the_template(render: Callable[..., Any]) -
     assert "generation" not in Vocabulary(tokens.tokenizer_path).names["chat_template"].replace("add_generation_prompt", "")
 
 
+@pytest.mark.parametrize("name", sorted(TEMPLATES))
+def test_a_model_is_asked_as_it_was_trained(render: Callable[..., Any], name: str) -> None:
+    """What travels with the tokens renders BOS too, in any program (case O22)."""
+    from transformers import AutoTokenizer
+
+    tokens, _ = render([chat(("user", "q"), ("assistant", "a"))], template=name)
+    [one] = tokens.read("train")
+    theirs = AutoTokenizer.from_pretrained(tokens.tokenizer_path)
+    turns = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
+    assert theirs.apply_chat_template(turns, tokenize=True, return_dict=False) == one.tokens.tolist()
+    asked = theirs.apply_chat_template(turns[:1], tokenize=False, add_generation_prompt=True)
+    assert theirs.decode(one.tokens).startswith(asked)
+
+
+def test_a_tokenizer_whose_bos_opens_turns_gets_no_second_one(tmp_path: Path) -> None:
+    """Sibling: SmolLM2's BOS is <|im_start|>."""
+    words = make_vocabulary(tmp_path, ("<|im_start|>", "<|im_end|>", PAD))
+    writer = Writer(TEMPLATES["chatml"], words)
+    assert writer.jinja == TEMPLATES["chatml"].jinja
+    rendering = writer.write(LONG)
+    assert isinstance(rendering, Rendering) and rendering.text.startswith("<|im_start|>system") and not rendering.ends_added
+
+
 def test_inputs_of_several_stages_are_rendered_in_order(render: Callable[..., Any]) -> None:
     parts = [[chat(("user", "q"), ("assistant", f"a{index}"), id_=f"c{index}")] for index in range(3)]
     tokens, facts = render(*parts)
@@ -70,7 +95,7 @@ def test_the_tokenizers_own_template_stays_with_the_tokens(render: Callable[...,
     own = "{% for m in messages %}{{ m.role ~ ':\\n' ~ m.content ~ '\\n' }}{% endfor %}{% if add_generation_prompt %}{{ 'assistant:\\n' }}{% endif %}"  # noqa: E501
     tokens, facts = render([LONG], template="own", chat_template=own)
     assert trained_texts(tokens) == [f"hi there{EOS}fine{EOS}"] and facts.metrics["ends_added"] == 2
-    assert Vocabulary(tokens.tokenizer_path).names["chat_template"] == own
+    assert Vocabulary(tokens.tokenizer_path).names["chat_template"] == "{{ bos_token }}" + own
     with pytest.raises(DataError, match=r"render: .*has no chat template"):
         render([LONG], template="own")
 

@@ -92,7 +92,7 @@ class Render(Stage, type="render"):
         extras = {name: counts.pop(name, 0) for name in EXTRAS}
         self._judge(context.name, counts, extras["cropped_chats"])
         layout = Layout(self.length, self.packing, "document", self.holdout, context.seed)
-        report = join_shards(context.out, vocabulary, layout, "" if self.template == OWN else template.jinja)
+        report = join_shards(context.out, vocabulary, layout, Writer(template, vocabulary).jinja)
         layout.check_split(context.name, counts["kept"], report, "conversation")
         return Facts(counts, {**report, **extras})
 

@@ -15,7 +15,7 @@ from ropewalk.core.component import RUNTIME
 from ropewalk.core.errors import DataError
 from ropewalk.core.reference import Ref
 from ropewalk.core.units import Bytes, Count
-from ropewalk.data.chat import TEMPLATES
+from ropewalk.data.chat import TEMPLATES, Writer
 from ropewalk.data.corpus import Corpus
 from ropewalk.data.encoder import Engine, Resolved, choose_engine, open_encoder, resolve_engine
 from ropewalk.data.templates import CONTROLS
@@ -129,7 +129,9 @@ class TrainTokenizer(Stage, type="tokenizer"):
             if metrics["size"] < self.size:
                 message = "%s: the corpus has words for %d ids, not %d; more text, or min_frequency: 1, makes more"
                 context.log.warning(message, context.name, metrics["size"], self.size)
-        save_tokenizer(engine, context.out, TEMPLATES[self.special].jinja if self.special in TEMPLATES else template, ends)
+        save_tokenizer(engine, context.out, template, ends)
+        if self.special in TEMPLATES:
+            save_tokenizer(engine, context.out, Writer(TEMPLATES[self.special], Vocabulary(context.out)).jinja, ends)
         vocabulary = Vocabulary(context.out)
         return Facts(metrics={**metrics, "size": vocabulary.size, **self._measured(context, vocabulary, corpus)})
 
