@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 
 import pytest
 from jinja2 import nodes
@@ -62,6 +63,26 @@ def test_what_breaks_out_or_runs_away_is_refused(payload: str) -> None:
     with pytest.raises(DataError, match="chat template"):
         render(payload, messages=[{"role": "user", "content": "hi"}])
     assert time.process_time() - started < 3
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        "{{ 'a' * 10**8 }}",
+        "{{ 10**8 * 'a' }}",
+        "{{ [0] * 10**8 }}",
+        "{{ 'a' * 10**6 + 'a' * 10**6 }}",
+        "{{ ('a' * 10**6)|replace('a', 'b' * 10**3) }}",
+    ],
+)
+def test_what_is_too_large_is_never_made(payload: str) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match="chat template"):
+            render(payload)
+        assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(
