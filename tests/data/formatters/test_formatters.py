@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -127,3 +128,21 @@ def test_no_record_makes_a_formatter_raise(name: str, junk: Any) -> None:
             assert isinstance(found, Chat | Rejected)
         found = formatter(name).format(dict.fromkeys(record, junk), "x")
         assert isinstance(found, Chat | Rejected)
+
+
+def stretched(value: Any, filling: str) -> Any:
+    """The record with every text made long."""
+    if isinstance(value, str):
+        return value + filling + value
+    if isinstance(value, list):
+        return [stretched(part, filling) for part in value[:2]]
+    return {name: stretched(part, filling) for name, part in value.items()} if isinstance(value, dict) else value
+
+
+@pytest.mark.parametrize("name", sorted(GOLDEN))
+@pytest.mark.parametrize("filling", ["\n", " ", "<", ", ", "- ", "#", "\n ", "{"])
+def test_a_long_text_takes_no_longer_than_its_length(name: str, filling: str) -> None:
+    record = stretched(GOLDEN[name][0][0], filling * (60_000 // len(filling)))
+    started = time.process_time()
+    formatter(name).format(record, "x")
+    assert time.process_time() - started < 0.5

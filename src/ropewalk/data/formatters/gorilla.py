@@ -10,7 +10,7 @@ from ropewalk.data.formatters.formatter import Formatter, exchange, texts_of
 from ropewalk.data.records import Chat, Rejected
 
 FIELDS = ("domain", "api_call", "api_provider", "explanation", "code")
-_MARKED = re.compile(r"\s*,?\s*<<<(\w+)>>>:?")
+_MARKED = re.compile(r"<<<(\w+)>>>:?")
 _QUOTED = re.compile(r"""(?:\A\s*\{|,)\s*['"](""" + "|".join(FIELDS) + r""")['"]\s*:""")
 
 

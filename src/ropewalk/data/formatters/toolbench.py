@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -17,7 +16,6 @@ ROLES = {"system": "system", "user": "user", "assistant": "assistant", "function
 FINISH = "Finish"
 _APIS = "you have access to the following APIs:"
 _TOOLS = "You have access of the following tools:"
-_ACTION = re.compile(r"\s*Thought:(.*?)\n\s*Action:[ \t]*([^\n]*)\n\s*Action Input:(.*)\Z", re.DOTALL)
 
 
 class ToolBench(Formatter, type="toolbench"):
@@ -60,11 +58,12 @@ def _said(role: str, text: str) -> str:
 
 
 def _assistant(text: str) -> Message | str:
-    found = _ACTION.match(text)
-    if not found:
+    thought, _, rest = text.strip().removeprefix("Thought:").partition("\nAction:")
+    name, _, arguments = rest.partition("\nAction Input:")
+    if not name.strip():
         return "no_action"
-    call = call_of({"name": found[2].strip(), "arguments": found[3].strip()})
-    return "bad_tool_call" if call is None else Message("assistant", "", (call,), reasoning=found[1].strip())
+    call = call_of({"name": name.strip(), "arguments": arguments.strip()})
+    return "bad_tool_call" if call is None else Message("assistant", "", (call,), reasoning=thought.strip())
 
 
 def _answered(id_: str, messages: list[Message], tools: list[Mapping[str, Any]]) -> Chat | Rejected:

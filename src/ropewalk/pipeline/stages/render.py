@@ -23,7 +23,7 @@ from ropewalk.data.chats import Chats, read_chats
 from ropewalk.data.masks import Rendering, TrainOn, encode_pieces
 from ropewalk.data.records import Chat, Rejected
 from ropewalk.data.token_store import EncodedShard, Layout, join_shards
-from ropewalk.data.tokenizer import Tokenizer, Vocabulary
+from ropewalk.data.tokenizer import Tokenizer, kept_vocabulary
 from ropewalk.data.tokens import Packing, Tokens
 from ropewalk.pipeline.stage import Context, Facts, Stage
 from ropewalk.pipeline.stages.tokenizer import TrainTokenizer
@@ -133,7 +133,7 @@ class _RenderShard:
     on_fault: Literal["drop", "error"]
 
     def __call__(self, shard: Shard, folder: Path) -> Outcome:
-        vocabulary = Vocabulary(self.tokenizer)
+        vocabulary = kept_vocabulary(self.tokenizer)
         writer = Writer(template_of(self.template, vocabulary), vocabulary, self.reasoning)
         encoded, ledger = EncodedShard(vocabulary.size), Ledger(self.stage)
         extras = dict.fromkeys(EXTRAS, 0)
