@@ -23,6 +23,13 @@ _IGNORED = ("attn.bias", "attn.masked_bias", "rotary_emb.inv_freq", "lm_head.wei
 
 def save_model(folder: Path, module: Decoder, tokenizer_folder: Path | None) -> None:
     """Write config.json, model.safetensors, generation_config.json and a copy of the tokenizer's files."""
+    save_config(folder, module, tokenizer_folder)
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+    save_file(outward(module.shape, weights), folder / WEIGHTS, {"format": "pt"})
+
+
+def save_config(folder: Path, module: Decoder, tokenizer_folder: Path | None) -> None:
+    """All of a model's folder but its weights."""
     folder.mkdir(parents=True, exist_ok=True)
     special = _special(tokenizer_folder)
     config = config_of(module.shape, module.vocab_size, special)
@@ -31,8 +38,6 @@ def save_model(folder: Path, module: Decoder, tokenizer_folder: Path | None) -> 
     if stops := _stops(tokenizer_folder):
         ends["eos_token_id"] = stops
     (folder / "generation_config.json").write_text(json.dumps(ends, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
-    save_file(outward(module.shape, weights), folder / WEIGHTS, {"format": "pt"})
     if tokenizer_folder is not None:
         for name in TOKENIZER_FILES:
             if (tokenizer_folder / name).is_file():

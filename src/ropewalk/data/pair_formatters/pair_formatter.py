@@ -51,9 +51,12 @@ def from_conversations(id_: str, prompt: tuple[Message, ...] | None, chosen: Ans
         if shared < 1 or len(rejected) != len(chosen) or _plain(chosen[:shared]) != _plain(rejected[:shared]):
             return Rejected("prompts_differ", id_)
         told = "\n".join(text for _, text in _plain(chosen[:shared]))
-        if chosen[shared - 1].role != "user" or any(_squeezed(turn.content) not in _squeezed(told) for turn in prompt or ()):
+        if chosen[shared - 1].role != "user" or any(
+            _squeezed(turn.content) not in _squeezed(told) for turn in prompt or () if turn.role != "system"
+        ):
             return Rejected("prompts_differ", id_)
-        return Pair(id_, chosen[:shared], chosen[shared:], rejected[shared:])
+        system = () if chosen[0].role == "system" else tuple(turn for turn in prompt or () if turn.role == "system")
+        return Pair(id_, (*system, *chosen[:shared]), chosen[shared:], rejected[shared:])
     if not prompt or any(turn.role != "assistant" for turn in (*chosen, *rejected)):
         return Rejected("prompts_differ" if prompt else "no_prompt", id_)
     return Pair(id_, prompt, chosen, rejected)
