@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from ropewalk.core.component import Component
 
@@ -20,3 +22,6 @@ class Adapter(Component, family="adapter", folders=("ropewalk.models",)):
         """Freeze the module and put the adapter into it, so that it computes at first what it did before."""
         raise TypeError(f"adapter {self.tag!r} has no attach()")
 
+    def save(self, module: nn.Module, folder: Path, base: Mapping[str, Any]) -> None:
+        """Write the adapter's own parameters; `base` says which model they belong to: its key, and its path where it is in no store."""
+        raise TypeError(f"adapter {self.tag!r} has no save()")

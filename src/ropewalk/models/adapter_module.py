@@ -47,9 +47,7 @@ class AdaptedLinear(nn.Module):
         self.lora_B = nn.ParameterDict({part.name: torch.zeros(part.stop - part.start, rank, device=device) for part in parts})
         weight = own_weight(base) if magnitude else None
         self.lora_magnitude = (
-            None
-            if weight is None
-            else nn.ParameterDict({part.name: weight[part.start : part.stop].float().norm(dim=1) for part in parts})
+            None if weight is None else nn.ParameterDict({part.name: weight[part.start : part.stop].float().norm(dim=1) for part in parts})
         )
 
     def initialise(self, seed: int, name: str) -> None:
@@ -67,9 +65,10 @@ class AdaptedLinear(nn.Module):
         read = x if torch.is_autocast_enabled(x.device.type) else x.to(next(iter(self.lora_A.values())).dtype)
         if self.dropout and self.training:
             read = F.dropout(read, self.dropout)
-        low = F.linear(read, torch.cat(list(self.lora_A.values())))  # (..., parts * rank)
-        ranks = [matrix.size(0) for matrix in self.lora_A.values()]
-        pieces = [F.linear(part, self.lora_B[p.name]) for p, part in zip(self.parts, low.split(ranks, -1), strict=True)]
+        matrices = [self.lora_A[part.name] for part in self.parts]  # a ParameterDict's own order is the alphabet's
+        low = F.linear(read, torch.cat(matrices))  # (..., parts * rank)
+        ranks = [matrix.size(0) for matrix in matrices]
+        pieces = [F.linear(part, self.lora_B[p.name]) for p, part in zip(self.parts, low.split_with_sizes(ranks, -1), strict=True)]
         update = self.scale * self._spread(pieces, result.size(-1))
         if self.lora_magnitude is None:
             return result + update.to(result.dtype)
@@ -161,7 +160,9 @@ def attach_lora(module: nn.Module, config: LoRA, seed: int) -> None:
         endings = sorted({part.outside.rpartition(".")[2] for parts in known.values() for part in parts})
         for target in config.targets:
             if not any(wanted(part, name, [target]) for name, parts in known.items() for part in parts):
-                raise DataError(f"adapter.targets: the model has no layer {target!r} ({nearest(target, endings)}; has {', '.join(endings)})")
+                raise DataError(
+                    f"adapter.targets: the model has no layer {target!r} ({nearest(target, endings)}; has {', '.join(endings)})"
+                )
     module.requires_grad_(False)
     if config.quantise is not None:
         from ropewalk.models.quantise_module import quantised

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -38,3 +40,8 @@ class LoRA(Adapter, type="lora"):
         from ropewalk.models.adapter_module import attach_lora
 
         attach_lora(module, self, seed)
+
+    def save(self, module: nn.Module, folder: Path, base: Mapping[str, Any]) -> None:
+        from ropewalk.models.peft_module import save_adapter
+
+        save_adapter(folder, module, self, base)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def _named(layer: AdaptedLinear, part: Part) -> dict[str, nn.Parameter]:
     return found
 
 
-def save_adapter(folder: Path, module: nn.Module, config: LoRA, base: dict[str, Any]) -> None:
+def save_adapter(folder: Path, module: nn.Module, config: LoRA, base: Mapping[str, Any]) -> None:
     """Write the adapter; `base` says which model it belongs to: key, and path where it is in no store."""
     save_file({name: tensor.cpu().contiguous() for name, tensor in tensors_of(module).items()}, folder / WEIGHTS, {"format": "pt"})
     body = {

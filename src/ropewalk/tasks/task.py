@@ -48,7 +48,7 @@ class Loss(NamedTuple):
     total: Tensor
     """Scalar: the sum over the predicted tokens (or groups of answers), in nats, with a gradient when training."""
     weight: int
-    measures: Mapping[str, Tensor] = {}  # noqa: RUF012 never changed
+    measures: Mapping[str, Tensor] = {}
     """Other sums over the same, for people: rewards, accuracy and the like."""
 
 
