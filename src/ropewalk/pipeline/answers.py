@@ -18,6 +18,7 @@ from ropewalk.tasks.task import Task
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from ropewalk.models.gpt_module import Decoder
     from ropewalk.models.model import Model
     from ropewalk.pipeline.stages.train import Train
 
@@ -73,6 +74,14 @@ def reference_columns(task: Task, context: Context, data: Tokens | Mixture, spli
 def answers_in(data: Tokens | Mixture) -> int:
     """Answers in a sequence, 1 where sequences are no groups of them."""
     return (data.answers if isinstance(data, Tokens) else 0) or 1
+
+
+def count_parameters(module: Decoder, stage: Train) -> dict[str, int]:
+    """All of them, and those of an adapter."""
+    every = {"parameters": list(module.parameters())}
+    if stage.adapter is not None:
+        every["trained_parameters"] = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    return {name: sum(parameter.numel() for parameter in found) for name, found in every.items()}
 
 
 def base_of(start: Model, name: str) -> dict[str, Any]:

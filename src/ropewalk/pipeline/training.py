@@ -23,7 +23,7 @@ from ropewalk.hardware.precision import resolve_precision
 from ropewalk.models.adapter_module import without_dropout
 from ropewalk.models.folder_module import save_config, save_model
 from ropewalk.models.generate_module import generate
-from ropewalk.pipeline.answers import answers_in, base_of, check_answers, reference_columns
+from ropewalk.pipeline.answers import answers_in, base_of, check_answers, count_parameters, reference_columns
 from ropewalk.pipeline.fitting import Fitting
 from ropewalk.pipeline.stage import Context, Facts
 from ropewalk.tasks.measure import measured
@@ -131,7 +131,7 @@ class Training:
         if known:
             known["predicted"] = round(self.plan.total_steps * self.loader.trained_per_epoch / self.loader.steps_per_epoch)
         return {
-            **self._parameters(),
+            **count_parameters(self.module, self.stage),
             **known,
             "batch": self.loader.batch_sequences,
             "micro_batch": self.sizes.size,
@@ -139,17 +139,12 @@ class Training:
             "precision": resolve_precision(self.stage.precision, self.device),
         }
 
-    def _parameters(self) -> dict[str, int]:
-        own = {"trained_parameters": [p for p in self.module.parameters() if p.requires_grad]} if self.stage.adapter else {}
-        every = {"parameters": list(self.module.parameters()), **own}
-        return {name: sum(parameter.numel() for parameter in found) for name, found in every.items()}
-
     def _metrics(self) -> dict[str, Any]:
         state = self.state
         last = {name: value for name, value in state.metrics.items() if math.isfinite(value)}
         best = {"best_holdout_loss": state.best, "best_step": state.best_step} if state.best is not None else {}
         numbers = {
-            **self._parameters(),
+            **count_parameters(self.module, self.stage),
             "steps": state.step,
             "tokens": state.tokens,
             "skipped_updates": state.skipped,

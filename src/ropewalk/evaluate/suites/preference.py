@@ -56,8 +56,8 @@ class Preference(Suite, type="preference"):
             batch = loader.gather(rows)
             with torch.no_grad():
                 judged = self.task.judge(subject.module, to_torch(batch, subject.device))
-            for name, values in {"loss": judged.losses, **judged.measures}.items():
-                found.setdefault(name, []).append(values.double().cpu().numpy())
+            for name, numbers in {"loss": judged.losses, **judged.measures}.items():
+                found.setdefault(name, []).append(numbers.double().cpu().numpy())
             advance(int((batch.documents != 0).sum()))
         one = np.ones(number)
         values = {name: np.concatenate(parts) for name, parts in found.items()}
