@@ -153,7 +153,8 @@ def duplicates(bench: Bench) -> list[Group]:
         return bench.peer(environment, "pipelines.py", *arguments, who=environment, runs=SLOW, note=note)
 
     near = [
-        bench.ours("near", bench.c40, 3, note="load and dedup stages: Corpus, ledger with witnesses"),
+        bench.ours("keep_list", bench.c40, 3, who="ropewalk", note="the function, in memory, as the libraries below"),
+        bench.ours("near", bench.c40, 3, who="ropewalk, stages", note="load and dedup stages: Corpus, ledger with witnesses"),
         bench.ours("near_measured", bench.c40, 3, who="ropewalk, as it comes", note="with its own recall and precision on a sample"),
         *library("rensa", bench.c40, 3),
         *library("gaoya", bench.c40, 3),
@@ -161,8 +162,15 @@ def duplicates(bench: Bench) -> list[Group]:
         *pipeline("textdedup", 0, ""),
         *pipeline("datatrove", FIRST_PIPELINE, f"first {FIRST_PIPELINE:,} documents"),
     ]
-    large = [bench.ours("near", bench.c150, 3, note="load and dedup stages"), *library("rensa", bench.c150, SLOW)]
-    exact = [bench.ours("exact", bench.c40, 5, note="load and dedup stages")]
+    large = [
+        bench.ours("keep_list", bench.c150, 3, who="ropewalk", note="the function, in memory"),
+        bench.ours("near", bench.c150, 3, who="ropewalk, stages", note="load and dedup stages"),
+        *library("rensa", bench.c150, SLOW),
+    ]
+    exact = [
+        bench.ours("exact_list", bench.c40, 5, who="ropewalk", note="the function, in memory"),
+        bench.ours("exact", bench.c40, 5, who="ropewalk, stages", note="load and dedup stages"),
+    ]
     exact += [job for name in ("xxh3", "sha1", "polars", "duckdb") for job in library(name, bench.c40, 3)]
     found = [
         Group(

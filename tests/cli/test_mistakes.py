@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -425,15 +424,14 @@ def test_a_missing_package_is_named_with_what_installs_it(newcomer: Newcomer, mo
 
 def test_a_full_disk_is_told_and_finished_work_is_kept(newcomer: Newcomer, monkeypatch: pytest.MonkeyPatch) -> None:
     newcomer.writes(only("raw", "vocab"))
-    write = pq.write_table
 
-    def full(table: Any, where: Any, *rest: Any, **options: Any) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device", str(where))
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(pq, "write_table", full)
-    code, said = newcomer.types("run", "r.yaml")
+    with monkeypatch.context() as filled:
+        filled.setattr(os, "fsync", full)
+        code, said = newcomer.types("run", "r.yaml")
     assert code == 4, said
-    assert_said(said, "raw:", "No space left on device", "free some space")
-    assert not list((newcomer.folder / ".ropewalk").rglob(".tmp-*")), "nothing half-made stays"
-    monkeypatch.setattr(pq, "write_table", write)
+    assert_said(said, "No space left on device")
+    assert not list((newcomer.folder / ".ropewalk").rglob("manifest.json")), "nothing half-made counts"
     assert newcomer.types("run", "r.yaml")[0] == 0

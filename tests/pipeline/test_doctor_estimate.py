@@ -78,7 +78,7 @@ def test_the_probe_counts_activations_and_tells_time_and_memory(tmp_path: Path) 
 def test_activations_are_counted_as_autograd_keeps_them() -> None:
     """Counted without computing on the meta device, against a real forward pass; attention's small statistics are the difference."""
     model = GPT(preset="qwen3-tiny", depth=2)
-    probe = Probe(model, 64, AdamW(), LanguageModelling(), 2, 32, "cpu", "fp32", None, 1 << 60)
+    probe = Probe(model, 64, AdamW(), LanguageModelling(), 2, 32, "cpu", "fp32", None, False, 1 << 60)
     module = model.build(64, 0).train()
     kept: dict[int, torch.UntypedStorage] = {}
     weights = {id(storage): storage for storage in (parameter.untyped_storage() for parameter in module.parameters())}
@@ -114,3 +114,14 @@ def test_what_cannot_fit_is_refused_before_anything_runs(tmp_path: Path, monkeyp
 
 def test_available_memory_is_what_is_free_here() -> None:
     assert 1 << 20 < available_bytes("cpu") < 1 << 45
+
+
+def test_recomputation_keeps_one_block_and_each_ones_input() -> None:
+    model, width = GPT(preset="llama-tiny", depth=6), GPT(preset="llama-tiny").shape().width
+    with_all, without = (
+        run_probe(Probe(model, 64, AdamW(), LanguageModelling(), 2, 32, "cpu", "fp32", None, recompute, 1 << 60)).activation_bytes
+        for recompute in (False, True)
+    )
+    one = run_probe(Probe(GPT(preset="llama-tiny", depth=1), 64, AdamW(), LanguageModelling(), 2, 32, "cpu", "fp32", None, False, 1 << 60))
+    inputs = 6 * 4 * 2 * 32 * width
+    assert one.activation_bytes + inputs < without < one.activation_bytes * 2 + inputs and without < 0.6 * with_all

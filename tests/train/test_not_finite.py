@@ -20,7 +20,7 @@ from ropewalk.optim.schedules import Linear
 from ropewalk.tasks.lm import LanguageModelling
 from ropewalk.tasks.task import Loss, TorchBatch
 from ropewalk.train.checkpoint import restore
-from ropewalk.train.loop import MAX_IN_A_ROW
+from ropewalk.train.refusals import MAX_IN_A_ROW
 from training_kit import PLAIN, Run, make_state, make_tokens, plan, weights
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from ropewalk.core.errors import DiskError, NotFinite
 from ropewalk.core.events import Ended, Evaluated, Recovered, Saved, StepEnded
@@ -16,7 +17,7 @@ from ropewalk.data.loader import Loader
 from ropewalk.train.checkpoint import Snapshot
 from ropewalk.train.faults import Faults
 from ropewalk.train.signals import StopSignals
-from ropewalk.train.stability import ENOUGH_STEPS, WINDOW_STEPS, not_finite, remember, spike
+from ropewalk.train.stability import ENOUGH_STEPS, GROWTH_STEPS, WINDOW_STEPS, grown, not_finite, remember, spike
 from training_kit import PLAIN, Run, make_state, make_tokens, plan, weights
 
 
@@ -153,3 +154,28 @@ def test_the_user_signal_saves_and_goes_on(tmp_path: Path, loader: Loader) -> No
         run.go(state, loader, plan(4), listener=poke, save_wanted=signals.save_wanted, interrupted=lambda: signals.received)
     assert state.step == 4 and run.checkpoints.steps() == [4, 2]
     assert signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL
+
+
+def test_an_overflow_in_fp16_makes_the_same_update_again(tmp_path: Path, loader: Loader) -> None:
+    """O37: schedule, step, average and decay are unmoved by the update that was skipped; the rates are those of a calm run."""
+    chosen = {"autocast": torch.float16, "scaled": True, "average_decay": 0.9}
+    calm, quiet = Run(tmp_path / "calm"), make_state(PLAIN, average=True)
+    calm.go(quiet, loader, plan(5, **chosen))
+    run, state = Run(tmp_path / "hit"), make_state(PLAIN, average=True)
+    run.go(state, loader, plan(5, **chosen), faults=Faults(nan_at=[2, 2]))
+    assert state.rescaled == 2 and state.scale == 65536 / 4 and state.skipped == 0 and state.position == state.step == 5
+    assert [event.learning_rate for event in run.of(StepEnded)] == [event.learning_rate for event in calm.of(StepEnded)]
+    assert "made again with the loss scaled by 32768" in run.of(Recovered)[0].what
+    for name, tensor in quiet.model.state_dict().items():
+        torch.testing.assert_close(state.model.state_dict()[name], tensor, rtol=1e-3, atol=1e-3)
+
+
+def test_a_scale_that_finds_no_end_stops(tmp_path: Path, loader: Loader) -> None:
+    state = make_state(PLAIN)
+    with pytest.raises(NotFinite):
+        Run(tmp_path).go(state, loader, plan(3, autocast=torch.float16, scaled=True), faults=Faults(nan_at=[1] * 99))
+    assert state.scale == 1.0 and state.step == 0
+
+
+def test_a_scale_grows_after_a_long_peace() -> None:
+    assert grown(8.0, 10) == (8.0, 11) and grown(8.0, GROWTH_STEPS - 1) == (16.0, 0)

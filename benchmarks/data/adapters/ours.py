@@ -143,6 +143,26 @@ def near(corpus: Path, work: Path, out: Path, **fields: Any) -> dict[str, Any]:
     return {**cost(finished, "raw", "unique"), "unique_s": cost(finished, "unique")["cpu_s"]}
 
 
+def keep_list(corpus: Path, work: Path, out: Path, *, near: bool = True) -> dict[str, Any]:
+    """As the peers' adapters do it: JSON lines read by pyarrow, the public function in memory, what is kept; nothing is written."""
+    import pyarrow.json
+
+    from ropewalk.data.dedup.deduplicate import deduplicate
+    from ropewalk.data.dedup.near import Near
+
+    rules = Near(threshold=0.8) if near else None
+    warm = ["A “warm” text of more than five words, read twice to load what is compiled."] * 2 + ["A warm text of more than five words,"]
+    deduplicate([*warm, *(f"{text} and its end differs {number}" for number, text in enumerate(warm))], near=rules)
+    started = now()
+    read = pyarrow.json.ReadOptions(block_size=16 << 20, use_threads=False)
+    texts = pyarrow.json.read_json(corpus, read_options=read)["text"].cast("large_string")
+    decided = deduplicate(texts, near=rules)
+    seconds = now() - started
+    np.save(out, decided.component if near else decided.keeper)
+    np.save(out.with_suffix(".kept.npy"), decided.kept)
+    return {"cpu_s": seconds, "mb": texts.nbytes / 1e6, "left": int(decided.kept.sum())}
+
+
 def exact(corpus: Path, work: Path, out: Path) -> dict[str, Any]:
     finished = stages({"unique": {"type": "dedup", "input": "raw", "near": None}}, corpus, work)
     return {**cost(finished, "raw", "unique"), "unique_s": cost(finished, "unique")["cpu_s"], "left": finished["unique"].num_documents}
@@ -272,6 +292,8 @@ WORK: dict[str, Callable[[Path, Path, Path], dict[str, Any]]] = {
     ),
     "near": lambda corpus, work, out: near(corpus, work, out, **({"sample": 0} if "sample" in lookup(Stage)["dedup"].model_fields else {})),
     "near_measured": near,
+    "keep_list": keep_list,
+    "exact_list": lambda corpus, work, out: keep_list(corpus, work, out, near=False),
     "signatures": lambda corpus, work, out: signed(corpus),
     "exact": exact,
     "whole": whole,

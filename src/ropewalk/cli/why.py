@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ropewalk.cli.settings import JsonOption, RecipeArgument, load_recipe
+from ropewalk.cli.settings import JsonOption, RecipeArgument, load_recipe, show
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from ropewalk.pipeline.recipe import Recipe
     from ropewalk.pipeline.why import Hop, Story
 
 TEXT_CHARACTERS = 600
@@ -19,14 +20,23 @@ MOST_SCORES = 16
 
 def command(
     recipe: RecipeArgument,
-    id: Annotated[str, typer.Argument(help="The record's id, or enough of its beginning.")],  # noqa: A002
+    id: Annotated[str | None, typer.Argument(help="The record's id, or enough of its beginning.")] = None,  # noqa: A002
     overrides: Annotated[list[str] | None, typer.Argument(help="Overrides path=value.", metavar="[PATH=VALUE]…")] = None,
+    step: Annotated[int | None, typer.Option(help="Instead of a record: the documents that an update of a training saw.")] = None,
+    stage: Annotated[str | None, typer.Option(help="The training of --step; the only one when left out.")] = None,
     json: JsonOption = False,
 ) -> None:
-    """Follow a record from its source through each stage: kept with which scores, changed how, or dropped by which rule."""
+    """Follow a record from its source through each stage to the updates that saw it, or to the rule that dropped it."""
+    from ropewalk.core.errors import ConfigError
     from ropewalk.pipeline.why import why
 
-    story = why(load_recipe(recipe, overrides or ()), id)
+    words = [word for word in (id, *(overrides or ())) if word is not None]
+    if step is not None:
+        _print_step(load_recipe(recipe, words), step, stage, json)
+        return
+    if not words or "=" in words[0]:
+        raise ConfigError("name a record's id, or --step N", remedy="`ropewalk preview RECIPE STAGE` shows ids")
+    story = why(load_recipe(recipe, words[1:]), words[0])
     if json:
         import json as library
 
@@ -34,6 +44,19 @@ def command(
         typer.echo(library.dumps(body, indent=1, ensure_ascii=False))
     else:
         _print(story)
+
+
+def _print_step(recipe: Recipe, step: int, stage: str | None, json: bool) -> None:
+    """A row for each run of a document in the update's batch."""
+    from ropewalk.core.errors import ConfigError
+    from ropewalk.pipeline.stages.train import Train
+    from ropewalk.pipeline.trained_on import TrainedOn
+
+    trains = [name for name, made in recipe.stages.items() if isinstance(made, Train)]
+    if stage is None and len(trains) != 1:
+        raise ConfigError(f"which training: {', '.join(trains) or 'there is none'}?", remedy="name it: --stage NAME")
+    rows = [vars(seen) for seen in TrainedOn(recipe, stage or trains[0]).documents(step)]
+    show(rows, json, ("id", "source", "part", "sequence", "first", "positions", "trained"))
 
 
 def _print(story: Story) -> None:

@@ -17,6 +17,7 @@ from ropewalk.optim.muon import Muon
 from ropewalk.pipeline.recipe import Recipe
 from ropewalk.pipeline.stage import Stage
 from ropewalk.pipeline.stages.init import Init
+from ropewalk.pipeline.stages.mixture import Mixture
 from ropewalk.pipeline.stages.tokenizer import TrainTokenizer
 from ropewalk.pipeline.stages.train import Train
 
@@ -37,13 +38,14 @@ def estimate(recipe: Recipe, name: str) -> dict[str, Any]:
     shape = model.shape()
     length = length_of(recipe, stage) or shape.context
     parameters = shape.parameters(vocab_size)
-    state = _optimizer_floats(stage, shape, parameters)
-    checkpoint = FLOAT_BYTES * (parameters * (2 if stage.average else 1) + state)
+    trained = parameters if stage.adapter is None else 0  # an adapter's are few, and which ones, its layers tell
+    state = _optimizer_floats(stage, shape, parameters) if trained else 0
+    checkpoint = FLOAT_BYTES * (trained * (2 if stage.average else 1) + state)
     found: dict[str, Any] = {
         "parameters": parameters,
         "flops_per_token": shape.flops_per_token(vocab_size, length),
         "weights_bytes": FLOAT_BYTES * parameters,
-        "gradients_bytes": FLOAT_BYTES * parameters,
+        "gradients_bytes": FLOAT_BYTES * trained,
         "optimizer_bytes": FLOAT_BYTES * state,
         "checkpoint_bytes": checkpoint,
         "checkpoints_bytes": checkpoint * (stage.save.keep + 2),  # the best one and the one being written come on top
@@ -115,14 +117,22 @@ def model_of(recipe: Recipe, stage: Stage | None) -> Architecture | None:
 
 def length_of(recipe: Recipe, stage: Train) -> int:
     """Positions in a sequence of its data; 0 where the recipe doesn't tell."""
-    return int(getattr(_named(recipe, stage.data), "length", 0))
+    return max((int(getattr(data, "length", 0)) for data in _data(recipe, stage)), default=0)
 
 
 def vocab_size_of(recipe: Recipe, stage: Stage | None) -> int:
     """The size that the tokenizer of its data is to have; 0 where the recipe doesn't tell."""
-    data = _named(recipe, stage.data) if isinstance(stage, Train) else None
-    tokenizer = _named(recipe, getattr(data, "tokenizer", None))
+    data = _data(recipe, stage) if isinstance(stage, Train) else []
+    tokenizer = _named(recipe, getattr(data[0], "tokenizer", None)) if data else None
     return tokenizer.size if isinstance(tokenizer, TrainTokenizer) and tokenizer.from_ is None else 0
+
+
+def _data(recipe: Recipe, stage: Train) -> list[Stage]:
+    """The stages that make its Tokens: several behind a mixture."""
+    data = _named(recipe, stage.data)
+    if isinstance(data, Mixture):
+        return [found for part in data.parts.values() if (found := _named(recipe, part.data)) is not None]
+    return [data] if data is not None else []
 
 
 def _named(recipe: Recipe, ref: Ref[Any] | None) -> Stage | None:

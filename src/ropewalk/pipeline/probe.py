@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from ropewalk.core.component import as_tree
 from ropewalk.core.measure import peak_bytes
 from ropewalk.core.workers import run_in_processes
 from ropewalk.hardware.memory import available_bytes
+from ropewalk.hardware.precision import autocast_type
 from ropewalk.hardware.threads import cpu_threads
 from ropewalk.models.architecture import Architecture
 from ropewalk.optim.optimizer import Optimizer
@@ -46,6 +47,7 @@ class Probe:
     device: str
     precision: str
     threads: int | None
+    recompute: bool
     certain_bytes: int
     """Weights, gradients and optimizer, as the estimate counts them."""
 
@@ -93,9 +95,20 @@ def run_probe(probe: Probe) -> Measured:
 
 
 def _saved_bytes(probe: Probe) -> int:
-    """Bytes that autograd keeps for the backward pass: counted without computing anything."""
+    """Bytes held for the backward pass; with recomputation each block keeps its input, and one at a time all it needs."""
+    shape = probe.model.shape()
+    if not probe.recompute:
+        return counted_bytes(probe, shape.depth)
+    one, two = counted_bytes(probe, 1), counted_bytes(probe, 2)
+    return one + shape.depth * 4 * probe.micro_batch * probe.length * shape.width + (two - one if shape.depth > 1 else 0)
+
+
+def counted_bytes(probe: Probe, depth: int) -> int:
+    """What autograd keeps of a forward pass through so many blocks: counted on the meta device, without computing anything."""
     import torch
     from torch.overrides import TorchFunctionMode
+
+    from ropewalk.models.gpt_module import Decoder
 
     class Fused(torch.autograd.Function):
         """Attention as the fused kernels keep it: queries, keys, values and the result; the meta device knows only the plain one."""
@@ -113,7 +126,7 @@ def _saved_bytes(probe: Probe) -> int:
             return function(*args, **(kwargs or {}))
 
     with torch.device("meta"):
-        module = probe.model.build(probe.vocab_size, 0).train()
+        module = Decoder(replace(probe.model.shape(), depth=depth), probe.vocab_size).train()
     weights = {id(storage): storage for storage in (parameter.untyped_storage() for parameter in module.parameters())}
     kept: dict[int, torch.UntypedStorage] = {}  # two views of one storage count once
 
@@ -132,6 +145,7 @@ def _timed(probe: Probe) -> Mapping[str, Any]:
     import torch
 
     module = probe.model.build(probe.vocab_size, 0).to(probe.device).train()
+    module.checkpointing = probe.recompute
     update = probe.optimizer.build(list(module.named_parameters()))
     batch = _batch(probe)
     rounds: list[tuple[float, float, float]] = []
@@ -177,8 +191,8 @@ def _batch(probe: Probe) -> TorchBatch:
 def _context(probe: Probe) -> Any:
     import torch
 
-    wanted = probe.precision == "bf16"
-    return torch.autocast(probe.device.partition(":")[0], torch.bfloat16, enabled=wanted)
+    kind = autocast_type(probe.precision)
+    return torch.autocast(probe.device.partition(":")[0], kind or torch.bfloat16, enabled=kind is not None)
 
 
 def _clock(device: str) -> float:

@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from ropewalk.core.component import as_tree
 from ropewalk.core.errors import ChangedRun, CheckpointError, DataError
 from ropewalk.core.events import Event, Recovered, Started, StopRequest
@@ -19,7 +17,7 @@ from ropewalk.data.tokenizer import Vocabulary
 from ropewalk.data.tokens import SPLITS
 from ropewalk.hardware.device import pick_device
 from ropewalk.hardware.memory import MicroBatch, default_micro_batch
-from ropewalk.hardware.precision import resolve_precision
+from ropewalk.hardware.precision import autocast_type, resolve_precision
 from ropewalk.models.adapter_module import without_dropout
 from ropewalk.models.folder_module import save_config, save_model
 from ropewalk.models.generate_module import generate
@@ -147,7 +145,7 @@ class Training:
             **count_parameters(self.module, self.stage),
             "steps": state.step,
             "tokens": state.tokens,
-            "skipped_updates": state.skipped,
+            "skipped_updates": state.skipped + state.rescaled,
             "checkpoint_bytes": self.checkpoints.size_bytes(),
         }
         eased = {"micro_batch_retries": self.sizes.retries} if self.sizes.retries else {}
@@ -212,13 +210,15 @@ class Training:
         if stage.budget.time is not None and stage.evaluate.every is None:
             evaluate_seconds = stage.budget.time / 5
         by_time = evaluate_seconds is not None
+        precision = resolve_precision(stage.precision, self.device)
         return Plan(
             total_steps=total,
             total_seconds=stage.budget.time,
             learning_rate=stage.optimizer.lr,
             seed=self.context.seed,
             device=self.device,
-            autocast=torch.bfloat16 if resolve_precision(stage.precision, self.device) == "bf16" else None,
+            autocast=autocast_type(precision),
+            scaled=precision == "fp16",
             clip=stage.clip,
             evaluate_every=stage.evaluate.interval(total) if held_out and not by_time else 0,
             evaluate_seconds=evaluate_seconds if held_out else None,

@@ -9,14 +9,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ropewalk.core.component import references
 from ropewalk.core.errors import DataError
 from ropewalk.data.differences import changed
+from ropewalk.data.mixture import Mixture
 from ropewalk.data.shelf import Record, Shelf
 from ropewalk.data.tokens import Tokens
 from ropewalk.pipeline.recipe import Recipe
 from ropewalk.pipeline.shelves import RECORDS, Shelves
+from ropewalk.pipeline.stages.train import Train
+from ropewalk.pipeline.trained_on import TrainedOn
 
 MOST_MATCHES = 6
+MOST_STEPS = 12
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,9 @@ def why(recipe: Recipe, wanted: str) -> Story:
     texts: dict[str, Record] = {}
     for name in recipe.order():
         stage = recipe.stages[name]
-        if name in found or issubclass(stage.makes, (*RECORDS, Tokens)):
+        if isinstance(stage, Train):
+            hops += _train_hop(recipe, name, hops, id_)
+        elif name in found or issubclass(stage.makes, (*RECORDS, Tokens)):
             hop = _hop(name, shelves, found.get(name), texts, id_)
             if hop:
                 hops.append(hop)
@@ -137,6 +144,27 @@ def _token_hop(name: str, shelves: Shelves, before: Record | None, id_: str) -> 
         return Hop(name, stage.tag, "kept", notes=(said,))
     gone = next(Shelf((tokens.path,)).entries([id_]), None)
     return Hop(name, stage.tag, gone.state, gone.reason, gone.score, gone.witness) if gone else None
+
+
+def _train_hop(recipe: Recipe, name: str, hops: Sequence[Hop], id_: str) -> Iterator[Hop]:
+    """For data that hold the record: the updates that saw it."""
+    stage = recipe.stages[name]
+    assert isinstance(stage, Train), "asked for train stages only"
+    data = {stage.data.target}
+    if (made := recipe.stages.get(stage.data.target)) is not None and issubclass(made.makes, Mixture):
+        data |= {ref.target for ref in references(made).values()}
+    if not any(hop.stage in data and hop.state == "kept" for hop in hops):
+        return
+    try:
+        steps = TrainedOn(recipe, name).steps(id_)
+    except DataError:
+        yield Hop(name, stage.tag, "not made yet")
+        return
+    if steps:
+        shown = ", ".join(map(str, steps[:MOST_STEPS])) + (f" and {len(steps) - MOST_STEPS} more" if len(steps) > MOST_STEPS else "")
+        yield Hop(name, stage.tag, "kept", notes=(f"seen in update{'s' if len(steps) > 1 else ''} {shown}",))
+    else:
+        yield Hop(name, stage.tag, "not seen", notes=("no update saw it: it is held out, or the budget ended before",))
 
 
 def _origin(record: Record) -> Iterator[str]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from ropewalk.core.errors import Interrupted, NotFinite, RopewalkError
+from ropewalk.core.errors import Interrupted, RopewalkError
 from ropewalk.core.events import Ended, Evaluated, Recovered, StepEnded, StopRequest
 from ropewalk.core.seed import derive
 from ropewalk.hardware.memory import MicroBatch
@@ -25,8 +25,9 @@ from ropewalk.tasks.torch_batch import to_torch
 from ropewalk.train.faults import Faults, Struck
 from ropewalk.train.ladder import Ladder
 from ropewalk.train.plan import Plan, Policy
+from ropewalk.train.refusals import refuse, rescale, tried_again
 from ropewalk.train.saver import Saver, Saves, Tell
-from ropewalk.train.stability import not_finite, remember, spike
+from ropewalk.train.stability import grown, not_finite, remember, spike
 
 if TYPE_CHECKING:
     from ropewalk.data.loader import Batch, Batches
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
     from ropewalk.train.state import TrainState
 
 WATCHED = "holdout_loss"
-MAX_IN_A_ROW = 5
-"""Batches left out, rollbacks, or errors tried again, with no update in between, before the run ends."""
 
 Evaluator = Callable[[], Mapping[str, float]]
 """Measures the model as it stands; must give `holdout_loss`."""
@@ -85,13 +84,18 @@ def train(
             raise
         except Exception as error:
             tried += 1
-            _tried_again(state, plan, error, tried, tell, saves)
+            tried_again(state, plan, error, tried, tell, saves)
             continue
+        if plan.scaled:
+            torch._foreach_mul_([p.grad for p in parameters if p.grad is not None], 1 / state.scale)
         loss, norm = struck.loss(loss, step), _gradient_norm(parameters)
+        if plan.scaled and not_finite(loss, norm) and state.scale > 1:
+            rescale(state, tell)
+            continue
         wrong, outlier = not_finite(loss, norm), spike(state.losses, state.norms, loss, norm)
         if wrong or (outlier and plan.on_spike != "tell"):
             policy: Policy = plan.on_not_finite if wrong or plan.on_spike == "tell" else plan.on_spike
-            _refuse(state, policy, wrong or outlier, tell, saves, rollback)
+            refuse(state, policy, wrong or outlier, tell, saves, rollback)
             continue
         if outlier:
             tell(Recovered(step, f"{outlier}: nothing was done about it (on_spike)"))
@@ -105,13 +109,14 @@ def train(
             _move_average(state, plan.average_decay)
         tokens = int((batch.documents != 0).sum())
         _advance(state, tokens, loss, norm)
+        if plan.scaled:
+            state.scale, state.scale_steps = grown(state.scale, state.scale_steps)
         tried = 0
         seconds = time.perf_counter() - started
         state.seconds += seconds
         rate = plan.learning_rate * factor
-        request = tell(
-            StepEnded(state.step, plan.total_steps, loss, rate, norm, tokens, seconds, {"predicted": weight, **measures}, waited)
-        )
+        facts = {"predicted": weight, "batch": position, **measures}
+        request = tell(StepEnded(state.step, plan.total_steps, loss, rate, norm, tokens, seconds, facts, waited))
 
         late = plan.total_seconds is not None and state.seconds >= plan.total_seconds
         last, best = state.step == plan.total_steps or late, False
@@ -158,7 +163,7 @@ def _add_gradients(
         with precision(plan):
             loss = task.loss(model, tensors)
         struck.memory("backward", state.step + 1)
-        torch.autograd.backward(loss.total / weight)
+        torch.autograd.backward(loss.total / weight * state.scale if plan.scaled else loss.total / weight)
         totals.append(loss.total.detach())
         for name, value in loss.measures.items():
             measures.setdefault(name, []).append(value)
@@ -214,41 +219,6 @@ def precision(plan: Plan) -> AbstractContextManager[object]:
 def _gradient_norm(parameters: list[nn.Parameter]) -> float:
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     return float(nn.utils.get_total_norm(gradients)) if gradients else 0.0
-
-
-def _refuse(state: TrainState, policy: Policy, what: str, tell: Tell, saves: Saves, rollback: Callable[[], bool]) -> None:
-    """A step out of order moves nothing: the run stops, leaves the batch out, or goes back to a checkpoint and leaves it out."""
-    state.update.zero_grad()
-    step, guilty, before = state.step + 1, state.position, state.skipped_in_a_row
-    if policy != "stop" and before < MAX_IN_A_ROW - 1:
-        rollbacks, excluded = state.rollbacks, [*state.excluded, guilty]
-        if policy == "rollback" and rollback():
-            state.rollbacks, state.excluded, state.skipped_in_a_row = rollbacks + 1, excluded, before + 1
-            tell(Recovered(step, f"{what}: back to step {state.step}, and batch {guilty} will be left out"))
-            return
-        state.position += 1
-        state.skipped += 1
-        state.skipped_in_a_row += 1
-        tell(Recovered(step, f"{what}: batch left out ({state.skipped} so far)"))
-        return
-    saves.emergency(state)
-    tell(Ended(state.step, f"step {step}: {what}", state.metrics))
-    again = f", as in the {before} batches before" if before else ""
-    raise NotFinite(
-        f"step {step}: {what}{again}; no update was made from it",
-        remedy="lower the learning rate or clip, or set on_not_finite: skip (on_spike: skip) to leave out such batches",
-    )
-
-
-def _tried_again(state: TrainState, plan: Plan, error: Exception, tried: int, tell: Tell, saves: Saves) -> None:
-    """An error that nobody foresaw, before anything moved: the step is done again, or the state is saved and the error raised."""
-    state.update.zero_grad()
-    if plan.on_error == "resume" and tried < MAX_IN_A_ROW:
-        tell(Recovered(state.step + 1, f"{type(error).__name__}: {error}: the step is done again ({tried} of {MAX_IN_A_ROW - 1})"))
-        return
-    saves.emergency(state)
-    tell(Ended(state.step, f"step {state.step + 1}: {type(error).__name__}: {error}", state.metrics))
-    raise error
 
 
 def _move_average(state: TrainState, decay: float) -> None:

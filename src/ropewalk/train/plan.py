@@ -21,6 +21,8 @@ class Plan:
     seed: int
     device: str
     autocast: torch.dtype | None = None
+    scaled: bool = False
+    """Gradients are made of a scaled loss, for fp16: where they overflow, the scale is halved and the same update made again."""
     clip: float | None = 1.0
     """Largest norm of the gradient."""
     total_seconds: float | None = None

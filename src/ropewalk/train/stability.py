@@ -32,3 +32,11 @@ def remember(window: list[float], value: float) -> None:
     """Add a value and forget what is older than the window."""
     window.append(value)
     del window[:-WINDOW_STEPS]
+
+
+GROWTH_STEPS = 2000  # without overflow, after which an fp16 scale is tried twice as large (as torch's GradScaler does)
+
+
+def grown(scale: float, steps: int) -> tuple[float, int]:
+    """An fp16 scale and the updates since it changed, after one more update."""
+    return (scale * 2, 0) if steps + 1 >= GROWTH_STEPS else (scale, steps + 1)

@@ -18,6 +18,9 @@ SCALARS = (
     "skipped",
     "skipped_in_a_row",
     "rollbacks",
+    "rescaled",
+    "scale",
+    "scale_steps",
     "seconds",
     "losses",
     "norms",
@@ -50,6 +53,12 @@ class TrainState:
     skipped_in_a_row: int = 0
     rollbacks: int = 0
     """Times that the run went back to a checkpoint."""
+    rescaled: int = 0
+    """Updates that overflowed in fp16 and were made again with half the scale."""
+    scale: float = 65536.0
+    """What an fp16 loss is multiplied by."""
+    scale_steps: int = 0
+    """Updates since it last changed."""
     seconds: float = 0.0
     """Spent in steps so far, over all restarts."""
     losses: list[float] = field(default_factory=list)

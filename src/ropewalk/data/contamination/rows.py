@@ -106,7 +106,8 @@ def row_joined(chosen: list[list[str]]) -> tuple[str, ...]:
 
 
 def _read(path: Path, limit: int | None) -> Iterator[tuple[int, dict[str, Any]]]:
-    from ropewalk.data.sources.opener import CorruptFile, opened
+    from ropewalk.data.sources.damage import CorruptFile
+    from ropewalk.data.sources.opener import opened
 
     number = 0
     try:

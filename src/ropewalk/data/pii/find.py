@@ -72,8 +72,7 @@ class Finder:
             else:
                 before, after = _AROUND[what]
                 seen, base = window(data, (int(offsets[row]), int(offsets[row + 1])), begin, stop, before, after, (digits, groups))
-                for kind, judged in self._judges(what, seen):
-                    spans += [Span(row, base + first, base + last, kind) for first, last in judged]
+                spans += [Span(row, base + first, base + last, kind) for kind, first, last in _judged(self, what, seen)]
         if self.kinds & ENTITIES.keys():
             for row in rows.tolist():
                 base = int(offsets[row])
@@ -108,7 +107,8 @@ class Finder:
         rest: NDArray[np.int64] = np.column_stack([found[:, 0], what, found[:, 2:], digits, groups])[likely]
         return rest
 
-    def _judges(self, what: int, seen: Window) -> Iterator[tuple[str, Iterator[tuple[int, int]]]]:
+    def judges(self, what: int, seen: Window) -> Iterator[tuple[str, Iterator[tuple[int, int]]]]:
+        """Each kind that the candidate may be of, with the places in the window where it is one."""
         if what == scan.NUMBER and "card" in self.kinds and seen.digits >= SHORTEST_CARD:
             yield "card", cards(seen)
         if what in (scan.NUMBER, scan.MIXED) and "national_id" in self.kinds:
@@ -123,6 +123,12 @@ class Finder:
             yield "crypto", crypto.crypto_addresses(seen)
         if what == scan.ARMOUR:
             yield "private_key", keys.private_keys(seen)
+
+
+@functools.lru_cache(1 << 14)
+def _judged(finder: Finder, what: int, seen: Window) -> tuple[tuple[str, int, int], ...]:
+    """(kind, start, stop) of what is there; a text that says the same again and again is judged once."""
+    return tuple((kind, first, last) for kind, judged in finder.judges(what, seen) for first, last in judged)
 
 
 # Bytes before and behind a candidate that its judges look at.

@@ -15,7 +15,7 @@ from ropewalk.data.loading import Loading
 from ropewalk.data.mixture import Mixture
 from ropewalk.data.tokens import Tokens
 from ropewalk.hardware.device import pick_device
-from ropewalk.hardware.precision import resolve_precision
+from ropewalk.hardware.precision import Precision, resolve_precision
 from ropewalk.hardware.threads import cpu_threads
 from ropewalk.models.adapter import Adapter
 from ropewalk.models.architecture import Architecture
@@ -66,8 +66,9 @@ class Train(Stage, type="train"):
     """Largest norm of the gradient; null leaves it as it is."""
     average: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Decay of an exponential moving average of the weights, such as 0.999, which is then evaluated and kept."""
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Number format of the matrix products; weights and optimizer stay in fp32."""
+    precision: Precision = "auto"
+    """Number format of the matrix products; weights and optimizer stay in fp32. fp16 scales the loss, and makes an update again
+    that overflowed."""
     evaluate: Evaluation = Evaluation()
     """Held-out loss on the way."""
     early_stopping: EarlyStopping | None = None
