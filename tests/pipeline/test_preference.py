@@ -181,3 +181,22 @@ def test_other_losses_train_in_the_same_place(home: Path, task: str) -> None:
     run = recipe_in(home, f"dpo.task={task}", "dpo.budget={steps: 3}", "dpo.evaluate.every=3", *judged).run("dpo", quiet=True)
     found: Any = run["dpo"].manifest.metrics
     assert np.isfinite(found["holdout_loss"]) and "holdout_accuracy" in found and found["steps"] == 3
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_a_folder_that_peft_wrote_is_merged(home: Path, tmp_path: Path) -> None:
+    peft = pytest.importorskip("peft")
+    from transformers import AutoModelForCausalLM
+
+    from ropewalk.pipeline.stages.merge import Merge
+
+    base = recipe_in(home).run(quiet=True)["sft"]
+    config = peft.LoraConfig(r=2, target_modules=["q_proj", "down_proj"], task_type="CAUSAL_LM", init_lora_weights=False)
+    theirs = peft.get_peft_model(AutoModelForCausalLM.from_pretrained(base.path), config).eval()
+    theirs.save_pretrained(tmp_path / "foreign")
+    stage = Merge.model_validate({"model": f"path:{tmp_path / 'foreign'}", "base": f"path:{base.path}"})
+    merged = stage.run(store=tmp_path / "store", runs=tmp_path / "runs", quiet=True)
+    assert isinstance(merged, Model) and (merged.path / "tokenizer.json").is_file()
+    ids, module = torch.arange(12)[None], merged.load()
+    with torch.no_grad():
+        assert (theirs(ids).logits - module.logits(module(ids))).abs().max() < 1e-4

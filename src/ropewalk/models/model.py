@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Model(Artifact, kind="Model"):
     """config.json, model.safetensors, tokenizer.json, tokenizer_config.json, generation_config.json."""
 
-    adopts = "config.json"
+    adopts = ("config.json", "adapter_config.json")
 
     def config(self) -> dict[str, Any]:
         """The folder's config.json."""

@@ -40,7 +40,7 @@ class Merge(Stage, type="merge"):
     def make(self, context: Context) -> Facts:
         from ropewalk.models.adapter_module import has_adapters, merge_adapters
         from ropewalk.models.folder_module import load_module, save_model
-        from ropewalk.models.peft_module import load_adapted
+        from ropewalk.models.peft_module import base_folder, load_adapted
 
         adapter = context.open(self.model)
         if not adapter.is_adapter:
@@ -51,7 +51,8 @@ class Merge(Stage, type="merge"):
         wanted = _logits(module, generator)
         merge_adapters(module)
         assert not has_adapters(module), "merged layers are plain"
-        save_model(context.out, module, adapter.tokenizer_path)
+        own = (adapter.path / "tokenizer.json").is_file()
+        save_model(context.out, module, adapter.path if own else base or base_folder(adapter.path))
         found = _logits(load_module(context.out), torch_generator(context.seed, "merge"))
         difference, largest = float((found - wanted).abs().max()), float(wanted.abs().max())
         context.log.info("%s: largest difference of a logit %.2e, of logits up to %.3g", context.name, difference, largest)
