@@ -94,7 +94,8 @@ def prepare(folder: Path, steps: int) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     known = {row["id"]: row for row in rows()}
-    (folder / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in known.values()))
+    chosen = list(known.values())[:: len(known) // (2 * PAIRS * steps)]  # twice what is seen: some are too long
+    (folder / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in chosen))
     texts = [{"id": id_, "text": f"{row['prompt']}\n{row['chosen']}"} for id_, row in known.items()]
     (folder / "texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in texts))
     run = ropewalk.loads(RECIPE.format(folder=folder, length=LENGTH)).run(quiet=True)
@@ -132,8 +133,8 @@ def ours(folder: Path, steps: int) -> None:
     data = json.loads((folder / "work.json").read_text())["data"]
     shutil.rmtree(folder / "ours", ignore_errors=True)
     fields = {"folder": folder, "name": "ours", "data": data, "beta": BETA, "rate": RATE, "clip": CLIP, "steps": steps, "pairs": PAIRS}
-    run = ropewalk.loads(TRAIN.format(**fields)).run(quiet=True, listeners=[hear])
-    tell(times, losses, peak[0], reference=run["refs"].manifest.seconds, sequences=run["refs"].manifest.metrics["sequences"])
+    ropewalk.loads(TRAIN.format(**fields)).run(quiet=True, listeners=[hear])
+    tell(times, losses, peak[0])
 
 
 def trl(folder: Path, steps: int, before: bool) -> None:
@@ -213,9 +214,9 @@ def trl(folder: Path, steps: int, before: bool) -> None:
     tell(times, losses, peak[0])
 
 
-def tell(times: list[float], losses: list[float], peak: float, **more: Any) -> None:
+def tell(times: list[float], losses: list[float], peak: float) -> None:
     steps = [later - earlier for earlier, later in itertools.pairwise(times)]
-    print("RESULT " + json.dumps({"steps": steps, "losses": losses, "peak": peak, **more}), flush=True)
+    print("RESULT " + json.dumps({"steps": steps, "losses": losses, "peak": peak}), flush=True)
 
 
 def main() -> None:
