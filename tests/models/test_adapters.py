@@ -143,6 +143,12 @@ def test_a_target_that_is_nowhere_is_named_with_the_nearest() -> None:
         LoRA(targets=["qproj"]).attach(decoder(), 0)
 
 
+def test_nothing_to_train_is_an_error_before_any_step() -> None:
+    """O42."""
+    with pytest.raises(DataError, match="the adapter has no trainable parameter: no layer fits"):
+        LoRA(targets="attention").attach(nn.Sequential(nn.Linear(4, 4)), 0)
+
+
 def test_an_untied_head_is_no_target_and_equal_seeds_give_equal_adapters() -> None:
     modules = [decoder(tied=False) for _ in range(3)]
     for seed, module in zip((1, 1, 2), modules, strict=True):
