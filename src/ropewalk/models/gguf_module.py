@@ -16,7 +16,7 @@ from ropewalk.models.folder_module import read_weights
 from ropewalk.models.names import shape_of
 from ropewalk.models.shape import Shape
 
-_PRETOKENIZERS = {"gpt2": "gpt-2", "gpt4": "llama-bpe", "llama3": "llama-bpe"}
+LLAMA3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 
 
 def write_gguf(folder: Path, place: Path) -> dict[str, float]:
@@ -74,7 +74,7 @@ def _vocabulary(writer: Any, folder: Path, config: dict[str, Any]) -> None:
     kinds = [3 if number in added else 1 if number in texts else 5 for number in range(size)]  # control, normal, unused
     merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in found["model"]["merges"]]
     writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre(_PRETOKENIZERS.get(str(names.get("pretokenizer", "gpt2")), "gpt-2"))
+    writer.add_tokenizer_pre(_rule(folder, found))
     writer.add_token_list(tokens)
     writer.add_token_types(kinds)
     writer.add_token_merges(merges)
@@ -84,6 +84,18 @@ def _vocabulary(writer: Any, folder: Path, config: dict[str, Any]) -> None:
     writer.add_add_bos_token(True)
     if names.get("chat_template"):
         writer.add_chat_template(names["chat_template"])
+
+
+def _rule(folder: Path, tokenizer: dict[str, Any]) -> str:
+    """llama.cpp's name of the rule that cuts text into words: it has its own code for each, and another one would be silently wrong."""
+    rule = tokenizer.get("pre_tokenizer") or {}
+    parts = [part for part in rule.get("pretokenizers", [rule]) if part]
+    match [part.get("type") for part in parts]:
+        case ["ByteLevel"] if parts[0].get("use_regex", True) and not parts[0].get("add_prefix_space"):
+            return "gpt-2"
+        case ["Split", "ByteLevel"] if parts[0]["pattern"].get("Regex") == LLAMA3 and not parts[1].get("use_regex", True):
+            return "llama-bpe"
+    raise DataError(f"{folder}: llama.cpp has no name for how this tokenizer cuts text into words", remedy="leave out the format gguf")
 
 
 def _tensors(gguf: Any, shape: Shape, weights: dict[str, Tensor]) -> dict[str, NDArray[np.float32]]:
