@@ -200,3 +200,35 @@ def test_a_folder_that_peft_wrote_is_merged(home: Path, tmp_path: Path) -> None:
     ids, module = torch.arange(12)[None], merged.load()
     with torch.no_grad():
         assert (theirs(ids).logits - module.logits(module(ids))).abs().max() < 1e-4
+
+
+def test_a_base_from_another_place_is_found_again(home: Path, tmp_path: Path) -> None:
+    """A folder that transformers saved: the adapter names it, and what is merged has the logits of both."""
+    from transformers import AutoModelForCausalLM
+
+    ours = recipe_in(home).run(quiet=True)["sft"].path
+    AutoModelForCausalLM.from_pretrained(ours).save_pretrained(tmp_path / "elsewhere")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(ours / name, tmp_path / "elsewhere" / name)
+    fields = [f"{field}=path:{tmp_path / 'elsewhere'}" for field in ("refs.model", "dpo.init")]
+    run = recipe_in(home, *fields, "dpo.budget={steps: 4}", "dpo.evaluate.every=4").run("merged", quiet=True)
+    adapter, merged = run["dpo"], run["merged"]
+    assert isinstance(adapter, Model) and isinstance(merged, Model)
+    assert json.loads((adapter.path / "adapter_base.json").read_text())["path"] == str(tmp_path / "elsewhere")
+    ids, module = torch.arange(12)[None], adapter.load()
+    theirs = AutoModelForCausalLM.from_pretrained(merged.path).eval()
+    with torch.no_grad():
+        assert (theirs(ids).logits - module.logits(module(ids))).abs().max() < 1e-4
+
+
+def test_pairs_can_not_be_mixed_with_other_tokens(home: Path) -> None:
+    recipe = home / "mixed.yaml"
+    text = (
+        (home / "preference.yaml")
+        .read_text()
+        .replace("  refs:", "  both: {type: mixture, parts: {a: {data: answers}, b: {data: answers}}}\n  refs:")
+    )
+    recipe.write_text(text)
+    mixed = load(recipe, [f"store={home / 'store'}", f"runs={home / 'runs'}", "name=mixed", "sft.data=both", "sft.task=lm"])
+    with pytest.raises(DataError, match="both mixes answers to shared prompts"):
+        mixed.run("sft", quiet=True)

@@ -56,9 +56,14 @@ def _mend(task: Task) -> str:
 
 def check_answers(stage: Train, data: Tokens | Mixture, name: str) -> None:
     """The same of finished artifacts; raises DataError."""
-    held = held_by(data) if isinstance(data, Tokens) else "sequences"
-    if held != stage.task.reads:
-        raise DataError(f"{name}: the task {stage.task.tag} reads {stage.task.reads}, and {stage.data.target} holds {held}")
+    several = isinstance(data, Mixture)
+    held = {str(held_by(part)) for part in (data.parts if isinstance(data, Mixture) else [data])}
+    if several and held != {"sequences"}:
+        raise DataError(f"{name}: {stage.data.target} mixes answers to shared prompts", remedy="put the sets of pairs into one pairs stage")
+    if held != {stage.task.reads}:
+        raise DataError(
+            f"{name}: the task {stage.task.tag} reads {stage.task.reads}, and {stage.data.target} holds {' and '.join(sorted(held))}"
+        )
 
 
 def reference_columns(task: Task, context: Context, data: Tokens | Mixture, split: Split) -> Mapping[str, NDArray[Any]]:
