@@ -31,6 +31,10 @@ MINIMUM: dict[tuple[str, str], dict[str, Any]] = {
     ("stage", "clean"): {"input": "raw", "steps": ["normalise"]},
     ("stage", "decontaminate"): {"input": "unique"},
     ("stage", "dedup"): {"input": "clean"},
+    ("stage", "logprobs"): {"model": "base", "data": "answers"},
+    ("stage", "merge"): {"model": "dpo"},
+    ("stage", "pairs"): {"source": {"type": "jsonl", "path": "/data/a"}},
+    ("stage", "render_pairs"): {"input": "wishes", "tokenizer": "vocab", "length": 256},
     ("stage", "filter"): {"input": "clean", "keep": "length(text) > 200"},
     ("stage", "dedup_lines"): {"input": "clean"},
     ("stage", "evaluate"): {"model": "sft", "suites": [{"type": "perplexity", "data": "packed"}]},
@@ -51,11 +55,14 @@ MINIMUM: dict[tuple[str, str], dict[str, Any]] = {
     ("step", "classifier"): {"model": "quality"},
     ("stage", "windows"): {"input": "unique", "tokenizer": "vocab", "length": 256, "stride": 128},
     ("suite", "answer_loss"): {"data": "turns"},
+    ("suite", "preference"): {"data": "answers", "task": "simpo"},
     ("suite", "perplexity"): {"data": "packed"},
 }
 """(family, type) -> fields that it can't be built without, none to spare; a reference is a stage's name."""
 
 VERBS = {
+    "adapter": "attach",
+    "pair_formatter": "format",
     "executor": "map",
     "formatter": "format",
     "gate": "check",

@@ -194,8 +194,8 @@ def test_shipped_recipes_train_shapes_that_transformers_has() -> None:
 
 
 def test_templates_are_those_that_the_help_names_and_begin_with_the_schema() -> None:
-    assert template_names() == ["finetune", "own_text", "quickstart"]
-    for name in ("finetune", "own_text"):
+    assert template_names() == ["finetune", "own_text", "preference", "quickstart"]
+    for name in ("finetune", "own_text", "preference"):
         assert read_template(name).splitlines()[0] == SCHEMA_LINE and "ropewalk schema > recipe.schema.json" in read_template(name)
 
 
@@ -223,3 +223,18 @@ def test_finetune_goes_on_with_the_models_that_the_tiny_recipe_makes(tmp_path: P
     run = recipe.run(quiet=True)
     assert run.made == ["chats", "turns", "sft", "before", "after", "gate", "model"]
     assert run["chats"].manifest.counts["kept"] == 40 and (run["model"].path / "README.md").is_file()
+
+
+def test_preference_goes_on_with_the_models_that_the_tiny_recipe_makes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    quick = ["name=quickstart", "base.budget.steps=2", "sft.budget.steps=1", "model.verdict=none"]
+    load(ROOT / "recipes/tiny.yaml", quick).run("vocab", "model", quiet=True)
+    records = [
+        {"prompt": f"What is {n} and one?", "chosen": f"It is {n + 1}, surely.", "rejected": f"No idea, {n % 7}."} for n in range(80)
+    ]
+    (tmp_path / "pairs.jsonl").write_text("\n".join(map(json.dumps, records)))
+    (tmp_path / "preference.yaml").write_text(read_template("preference"))
+    run = load(tmp_path / "preference.yaml", ["answers.length=128", "dpo.optimizer.lr=0.01"]).run(quiet=True)
+    assert run.made == ["wishes", "answers", "refs", "dpo", "merged", "scores", "gate", "model"]
+    assert run["wishes"].manifest.counts["kept"] == 80 and (run["model"].path / "README.md").is_file()
+    assert run["merged"].manifest.metrics["max_logit_difference"] <= 1e-4

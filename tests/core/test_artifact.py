@@ -16,7 +16,7 @@ from ropewalk.core.store import Store, open_outside
 class Crumb(Artifact, kind="TestCrumb"):
     """An artifact for these tests."""
 
-    adopts = "crumb.txt"
+    adopts = ("crumb.txt",)
 
 
 def made(place: Path, text: str = "hello") -> Manifest:

@@ -24,6 +24,7 @@ from ropewalk.cli import (
     plan,
     preview,
     report,
+    rollback,
     run,
     schema,
     serve,
@@ -44,7 +45,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (run, plan, validate, init, schema, explain, list, preview, why, report, verify, verify_resume, doctor, generate, chat, serve):
+DATA_VERBS = (run, plan, validate, init, schema, explain, list, preview, why)
+RESULT_VERBS = (report, verify, verify_resume, rollback, doctor, generate, chat, serve)
+for verb in (*DATA_VERBS, *RESULT_VERBS):
     app.command(verb.__name__.rpartition(".")[2].replace("_", "-"))(verb.command)
 
 

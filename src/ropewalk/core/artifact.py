@@ -104,8 +104,8 @@ class Artifact:
     """A finished folder of one type; subclasses read it. `kind` is the folder's name in the store."""
 
     kind: ClassVar[str] = ""
-    adopts: ClassVar[str] = ""
-    """A foreign folder that holds this file may stand in for an artifact (`path:`)."""
+    adopts: ClassVar[tuple[str, ...]] = ()
+    """A foreign folder that holds one of these files may stand in for an artifact (`path:`)."""
     kinds: ClassVar[dict[str, type[Artifact]]] = {}
 
     def __init_subclass__(cls, *, kind: str = "") -> None:

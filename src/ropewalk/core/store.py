@@ -79,8 +79,8 @@ def open_outside(kinds: tuple[type[Artifact], ...], path: Path) -> Artifact:
                 return kind(path, manifest)
         raise DataError(f"{path}: holds {manifest.type}, needs {' or '.join(kind.kind for kind in kinds)}")
     for kind in kinds:
-        if kind.adopts and (path / kind.adopts).is_file():
+        if any((path / name).is_file() for name in kind.adopts):
             files = inventory(path)
             return kind(path, Manifest(kind.kind, key=digest(files), stage=str(path), files=files))
-    foreign = "".join(f", or one with {kind.adopts}" for kind in kinds if kind.adopts)
+    foreign = "".join(f", or one with {' or '.join(kind.adopts)}" for kind in kinds if kind.adopts)
     raise DataError(f"{path}: has no {MANIFEST}", remedy=f"name a folder that ropewalk made, such as runs/NAME/stages/STAGE{foreign}")

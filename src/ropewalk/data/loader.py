@@ -5,8 +5,8 @@ Worker processes made pretokenised batches 11 times slower than this gather.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -28,6 +28,8 @@ class Batch:
     positions: NDArray[np.int64]  # (B, T), from 0 in each segment (in each row where attention crosses documents)
     documents: NDArray[np.int32]  # (B, T), 0 = padding, else the segment attention stays in
     sequences: NDArray[np.int64]  # (B,) numbers of the sequences in the store
+    answers: int = 0  # answers in each row where rows are groups of them, numbered from 1 in `documents`
+    columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)  # what else is known of each row, (B, ...)
 
 
 class Batches(Protocol):
@@ -43,9 +45,18 @@ class Batches(Protocol):
 class Loader:
     """Batches of one split of a store, each sequence once an epoch in an order that (seed, epoch) gives."""
 
-    def __init__(self, tokens: Tokens, split: Split, batch_sequences: int, seed: int, *, drop_last: bool = False) -> None:
+    def __init__(
+        self,
+        tokens: Tokens,
+        split: Split,
+        batch_sequences: int,
+        seed: int,
+        *,
+        drop_last: bool = False,
+        columns: Mapping[str, NDArray[Any]] | None = None,
+    ) -> None:
         self.store, self.split, self.batch_sequences, self.seed = tokens, split, batch_sequences, seed
-        self.plan = _in_memory(tokens.sequences(split))
+        self.plan, self.columns = _in_memory(tokens.sequences(split)), columns or {}
         self.tokens = np.asarray(tokens.tokens)
         self.mask = None if tokens.mask is None else np.asarray(tokens.mask)
         total = len(self.plan)
@@ -114,6 +125,8 @@ class Loader:
             _spread(within, target, shape, 0),
             _spread(numbers, target, shape, 0),
             rows,
+            self.store.answers,
+            {name: values[rows] for name, values in self.columns.items()},
         )
 
     def micro_batches(self, batch: Batch, size: int) -> Iterator[Batch]:
@@ -145,7 +158,9 @@ def parted(batch: Batch, size: int) -> Iterator[Batch]:
     """The batch in parts of at most `size` rows, in order."""
     for start in range(0, len(batch.sequences), size):
         part = slice(start, start + size)
-        yield Batch(batch.tokens[part], batch.targets[part], batch.positions[part], batch.documents[part], batch.sequences[part])
+        columns = {name: values[part] for name, values in batch.columns.items()}
+        cut = (batch.tokens[part], batch.targets[part], batch.positions[part], batch.documents[part], batch.sequences[part])
+        yield Batch(*cut, batch.answers, columns)
 
 
 def _spread(values: NDArray[Any], target: NDArray[np.int64] | None, shape: tuple[int, int], empty: int) -> NDArray[Any]:

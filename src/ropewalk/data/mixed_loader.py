@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -243,7 +244,14 @@ def cut_rows(batch: Batch, length: int, pad_id: int) -> Batch:
 
 
 def open_loader(
-    data: Tokens | Mixture, split: Split, batch_sequences: int, seed: int, *, even: bool = False, drop_last: bool = False
+    data: Tokens | Mixture,
+    split: Split,
+    batch_sequences: int,
+    seed: int,
+    *,
+    even: bool = False,
+    drop_last: bool = False,
+    columns: Mapping[str, NDArray[Any]] | None = None,
 ) -> Loader | MixedLoader:
     """The loader of a store or of a mixture; `even` ones take from a mixture's parts by size, for measuring.
 
@@ -251,4 +259,4 @@ def open_loader(
     """
     if isinstance(data, Mixture):
         return MixedLoader(data, split, batch_sequences, seed, even=even)
-    return Loader(data, split, batch_sequences, seed, drop_last=drop_last)
+    return Loader(data, split, batch_sequences, seed, drop_last=drop_last, columns=columns)

@@ -5,14 +5,19 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ropewalk.data.tokens import Packing, Sequences
+from ropewalk.data.tokens import GROUPS, Grouping, Packing, Sequences
 from ropewalk.data.windows import Windows, cut
 
 Int64s = NDArray[np.int64]
 
 
 def plan(
-    offsets: Int64s, positions: Int64s, length: int, packing: Packing, mask: NDArray[np.uint8] | None, windows: Windows | None = None
+    offsets: Int64s,
+    positions: Int64s,
+    length: int,
+    packing: Packing | Grouping,
+    mask: NDArray[np.uint8] | None,
+    windows: Windows | None = None,
 ) -> Sequences:
     """Sequences of at most `length` positions from documents at `offsets` with so many `positions`.
 
@@ -22,6 +27,8 @@ def plan(
     """
     assert length > 0, "a sequence needs at least one position"
     assert windows is None or packing != "concat", "windows are kept whole"
+    if packing in GROUPS:
+        return _grouped(offsets, positions, GROUPS[packing])
     used = positions > 0
     offsets, positions = offsets[used], positions[used]
     context: Int64s | None = None
@@ -45,6 +52,13 @@ def plan(
         starts = np.arange(len(segments) + 1, dtype=np.int64)
     found = None if context is None else context.astype(np.int32)
     return Sequences(segments, starts, _trained(segments, starts, mask, found), found)
+
+
+def _grouped(offsets: Int64s, positions: Int64s, size: int) -> Sequences:
+    """Every `size` documents are a sequence, empty ones too; it weighs 1, whatever it holds."""
+    assert len(offsets) % size == 0, f"{len(offsets)} answers are no groups of {size}"
+    starts = np.arange(0, len(offsets) + 1, size, dtype=np.int64)
+    return Sequences(np.stack([offsets, positions], 1).astype(np.int64), starts, np.ones(len(starts) - 1, np.int32))
 
 
 def _stream(offsets: Int64s, positions: Int64s, length: int) -> Int64s:

@@ -19,7 +19,7 @@ from ropewalk.core.shards import RECEIPT
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FOLDERS = ("documents", "chats")
+FOLDERS = ("documents", "chats", "pairs")
 STATES = {"dropped": "dropped", "quarantined": "set aside"}
 
 
@@ -194,8 +194,11 @@ def _may_hold(file: Any, group: int, ids: set[str]) -> bool:
 
 
 def record_of(row: Mapping[str, Any], file: Path) -> Record:
-    """A row of documents, or of chats with its turns as text."""
+    """A row of documents, or of chats or pairs with their turns as text."""
     text = row.get("text")
-    if text is None:
+    if text is None and "prompt" in row:
+        sides = ((name, row[name] or ()) for name in ("prompt", "chosen", "rejected"))
+        text = "\n".join(f"{name}: {turn['role']}: {turn['content']}" for name, turns in sides for turn in turns)
+    elif text is None:
         text = "\n".join(f"{turn['role']}: {turn['content']}" for turn in row["messages"])
     return Record(row["id"], text, {name: value for name, value in row.items() if name not in ("id", "text")}, file)

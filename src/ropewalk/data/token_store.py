@@ -16,7 +16,7 @@ from ropewalk.core.errors import DataError
 from ropewalk.core.ledger import write_table
 from ropewalk.data.pack import plan
 from ropewalk.data.tokenizer import Vocabulary
-from ropewalk.data.tokens import SPLITS, Attend, Packing, Split, TokenFacts, split_of
+from ropewalk.data.tokens import GROUPS, SPLITS, Attend, Grouping, Packing, Split, TokenFacts, split_of
 from ropewalk.data.windows import Windows
 
 ENCODED = "encoded"
@@ -108,7 +108,7 @@ class Layout:
     """How a store is packed and split."""
 
     length: int
-    packing: Packing
+    packing: Packing | Grouping
     attend: Attend
     holdout: float
     seed: int
@@ -178,17 +178,23 @@ def _plan_split(
     planned = plan(offsets, np.maximum(lengths - 1, 0), layout.length, layout.packing, mask, layout.windows)
     folder.mkdir()
     planned.write(folder)
-    room = len(planned) * layout.length
+    grouped = layout.packing in GROUPS  # answers are put into rows when a batch is made
+    room = planned.positions if grouped else len(planned) * layout.length
     overlap = planned.positions - int(np.maximum(lengths - 1, 0).sum())
     return {
         **({f"{split}/overlap": overlap} if layout.windows else {}),
         f"{split}/documents": len(lengths),
         f"{split}/sequences": len(planned),
         f"{split}/positions": planned.positions,
-        f"{split}/trained_tokens": int(planned.trained.sum()),
+        f"{split}/trained_tokens": _trained_tokens(mask, offsets, lengths) if grouped else int(planned.trained.sum()),
         f"{split}/fill": planned.positions / room if room else 0.0,
         f"{split}/padding": room - planned.positions,
     }
+
+
+def _trained_tokens(mask: NDArray[np.uint8] | None, offsets: NDArray[np.int64], lengths: NDArray[np.int64]) -> int:
+    before = np.concatenate([[0], np.cumsum(mask, dtype=np.int64)]) if mask is not None else np.arange(int(lengths.sum()) + 1)
+    return int((before[offsets + lengths] - before[offsets]).sum())
 
 
 def _append(parts: Iterable[Path], place: Path) -> None:

@@ -31,7 +31,7 @@ _PATTERNS = {
 class Tokenizer(Artifact, kind="Tokenizer"):
     """tokenizer.json and tokenizer_config.json."""
 
-    adopts = "tokenizer.json"
+    adopts = ("tokenizer.json",)
 
     def vocabulary(self) -> Vocabulary:
         return Vocabulary(self.path)

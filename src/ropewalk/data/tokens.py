@@ -28,6 +28,10 @@ Split = Literal["train", "holdout"]
 SPLITS: tuple[Split, ...] = ("train", "holdout")
 Packing = Literal["best_fit", "concat", "pad"]
 Attend = Literal["document", "sequence"]
+Grouping = Literal["pairs", "judged"]
+"""Sequences of answers to one prompt, each a document: chosen and rejected; or those, of which one is empty, and a mismatched one."""
+GROUPS: dict[str, int] = {"pairs": 2, "judged": 3}
+"""Documents in each sequence of a grouping."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class TokenFacts:
     eos_id: int
     pad_id: int
     tokenizer_key: str
-    packing: Packing
+    packing: Packing | Grouping
     attend: Attend
 
     def write(self, folder: Path) -> None:
@@ -98,8 +102,13 @@ class Tokens(Artifact, kind="Tokens"):
 
     @property
     def length(self) -> int:
-        """Positions of a full sequence."""
+        """Positions of a full sequence; of the longest answer where a sequence is a group of answers."""
         return self.facts.length
+
+    @property
+    def answers(self) -> int:
+        """Answers in each sequence; 0 where sequences are no groups of answers."""
+        return GROUPS.get(self.facts.packing, 0)
 
     @property
     def tokenizer_path(self) -> Path:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ropewalk.core.errors import DataError
 from ropewalk.models.configs import KNOWN, config_of, shape_of
-from ropewalk.models.gguf_file import LINK
+from ropewalk.models.gguf_file import TENSORS
 from ropewalk.models.gguf_weights import GGUFWeights
 from ropewalk.models.gpt_module import Decoder
 from ropewalk.models.huggingface_module import MARK, MARKED, HuggingFaceDecoder, reopened
@@ -27,6 +27,14 @@ _IGNORED = ("attn.bias", "attn.masked_bias", "rotary_emb.inv_freq", "lm_head.wei
 
 def save_model(folder: Path, module: Decoder | HuggingFaceDecoder, tokenizer_folder: Path | None) -> None:
     """Write config.json, model.safetensors, generation_config.json and a copy of the tokenizer's files."""
+    save_config(folder, module, tokenizer_folder)
+    if isinstance(module, Decoder):
+        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+        save_file(outward(module.shape, weights), folder / WEIGHTS, {"format": "pt"})
+
+
+def save_config(folder: Path, module: Decoder | HuggingFaceDecoder, tokenizer_folder: Path | None) -> None:
+    """All of a model's folder but a decoder's weights."""
     folder.mkdir(parents=True, exist_ok=True)
     special = _special(tokenizer_folder)
     if isinstance(module, HuggingFaceDecoder):
@@ -38,17 +46,10 @@ def save_model(folder: Path, module: Decoder | HuggingFaceDecoder, tokenizer_fol
     if stops := _stops(tokenizer_folder):
         ends["eos_token_id"] = stops
     (folder / "generation_config.json").write_text(json.dumps(ends, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    if isinstance(module, Decoder):
-        _save_weights(folder, module)
     if tokenizer_folder is not None:
         for name in TOKENIZER_FILES:
             if (tokenizer_folder / name).is_file():
                 shutil.copyfile(tokenizer_folder / name, folder / name)
-
-
-def _save_weights(folder: Path, module: Decoder) -> None:
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
-    save_file(outward(module.shape, weights), folder / WEIGHTS, {"format": "pt"})
 
 
 def load_module(folder: Path, device: str = "cpu", dtype: torch.dtype | None = None) -> Decoder:
@@ -65,7 +66,7 @@ def load_module(folder: Path, device: str = "cpu", dtype: torch.dtype | None = N
     with torch.device("meta"):  # weights that are written over need no drawing
         module = Decoder(shape, config["vocab_size"])
     module.to_empty(device="cpu").place_rotary()
-    found = GGUFWeights(folder, shape) if (folder / LINK).exists() else _prefixed(read_weights(folder), shape.family)
+    found = GGUFWeights(folder, shape) if (folder / TENSORS).is_file() else _prefixed(read_weights(folder), shape.family)
     missing, unknown = inward(shape, dict(module.state_dict()), found)
     unknown = [name for name in unknown if not name.endswith(_IGNORED[: 4 if shape.tied else 3])]
     if missing or unknown:

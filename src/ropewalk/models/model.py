@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Model(Artifact, kind="Model"):
     """config.json, model.safetensors, tokenizer.json, tokenizer_config.json, generation_config.json."""
 
-    adopts = "config.json"
+    adopts = ("config.json", "adapter_config.json")
 
     @classmethod
     def fetch(cls, scheme: str, place: str) -> Path:
@@ -62,14 +62,24 @@ class Model(Artifact, kind="Model"):
         return end_ids(self.path)
 
     def load(self, device: str = "cpu", dtype: torch.dtype | None = None) -> Decoder:
-        """The module in evaluation mode with the folder's weights; fp32 unless `dtype` says otherwise."""
-        from ropewalk.models.folder_module import load_module
+        """The module in evaluation mode with the folder's weights, an adapter's put into its base; fp32 unless `dtype` says otherwise."""
+        return load_model(self.path, device, dtype)
 
-        return load_module(self.path, device, dtype)
+    @property
+    def is_adapter(self) -> bool:
+        """Whether the folder is peft's: an adapter that names its base."""
+        return (self.path / "adapter_config.json").is_file()
 
 
-def load_model(path: str | Path, device: str = "cpu") -> Decoder:
-    """A module from any folder that ropewalk or transformers wrote, for architectures ropewalk knows."""
+def load_model(path: str | Path, device: str = "cpu", dtype: torch.dtype | None = None) -> Decoder:
+    """A module from any folder that ropewalk, transformers or peft wrote, for architectures ropewalk knows."""
     from ropewalk.models.folder_module import load_module
 
-    return load_module(Path(path), device, None)
+    if (Path(path) / "adapter_config.json").is_file():
+        from ropewalk.models.adapter_module import merge_adapters
+        from ropewalk.models.peft_module import load_adapted
+
+        module = load_adapted(Path(path), device)
+        merge_adapters(module)
+        return module.to(dtype=dtype)
+    return load_module(Path(path), device, dtype)

@@ -38,13 +38,14 @@ def estimate(recipe: Recipe, name: str) -> dict[str, Any]:
     shape = model.shape()
     length = length_of(recipe, stage) or shape.context
     parameters = shape.parameters(vocab_size)
-    state = _optimizer_floats(stage, shape, parameters)
-    checkpoint = FLOAT_BYTES * (parameters * (2 if stage.average else 1) + state)
+    trained = parameters if stage.adapter is None else 0  # an adapter's are few, and which ones, its layers tell
+    state = _optimizer_floats(stage, shape, parameters) if trained else 0
+    checkpoint = FLOAT_BYTES * (trained * (2 if stage.average else 1) + state)
     found: dict[str, Any] = {
         "parameters": parameters,
         "flops_per_token": shape.flops_per_token(vocab_size, length),
         "weights_bytes": FLOAT_BYTES * parameters,
-        "gradients_bytes": FLOAT_BYTES * parameters,
+        "gradients_bytes": FLOAT_BYTES * trained,
         "optimizer_bytes": FLOAT_BYTES * state,
         "checkpoint_bytes": checkpoint,
         "checkpoints_bytes": checkpoint * (stage.save.keep + 2),  # the best one and the one being written come on top

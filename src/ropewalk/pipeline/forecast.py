@@ -44,8 +44,8 @@ def forecast(recipe: Recipe, name: str, store: Path, tokens: Tokens | None = Non
     """
     found = estimate(recipe, name)
     stage = recipe.stages[name]
-    if not found or not isinstance(stage, Train):
-        return found
+    if not found or not isinstance(stage, Train) or stage.adapter is not None or stage.task.reads != "sequences":
+        return found  # the probe trains whole models on plain sequences
     length = length_of(recipe, stage)
     steps = _steps(stage, length, tokens)
     if steps and "tokens" not in found:

@@ -13,12 +13,13 @@ from ropewalk.core.shards import RECEIPT
 from ropewalk.core.store import Store, open_outside
 from ropewalk.data.chats import Chats
 from ropewalk.data.corpus import Corpus
+from ropewalk.data.pairs import Pairs
 from ropewalk.data.shelf import Shelf
 from ropewalk.data.tokens import Tokens
 from ropewalk.pipeline.recipe import Recipe
 from ropewalk.pipeline.rundir import RunFolder
 
-RECORDS = (Corpus, Chats)
+RECORDS = (Corpus, Chats, Pairs)
 
 
 class Shelves:

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 from collections.abc import Mapping
-from contextlib import ExitStack, suppress
-from pathlib import Path
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from ropewalk.core.artifact import digest, write_durably
 from ropewalk.core.component import as_tree
 from ropewalk.core.errors import ChangedRun, CheckpointError, DataError
 from ropewalk.core.events import Event, Recovered, Started, StopRequest
 from ropewalk.core.seed import derive
 from ropewalk.data.mixed_loader import open_loader
 from ropewalk.data.tokenizer import Vocabulary
-from ropewalk.data.tokens import Split
+from ropewalk.data.tokens import SPLITS
 from ropewalk.hardware.device import pick_device
 from ropewalk.hardware.memory import MicroBatch, default_micro_batch
 from ropewalk.hardware.precision import autocast_type, resolve_precision
-from ropewalk.models.folder_module import save_model
+from ropewalk.models.adapter_module import without_dropout
+from ropewalk.models.folder_module import save_config, save_model
 from ropewalk.models.generate_module import generate
+from ropewalk.pipeline.answers import answers_in, base_of, check_answers, count_parameters, reference_columns
+from ropewalk.pipeline.fitting import Fitting
 from ropewalk.pipeline.stage import Context, Facts
-from ropewalk.tasks.measure import mean_loss
+from ropewalk.tasks.measure import measured
 from ropewalk.train.checkpoint import Checkpoints, damage, load_weights, restore
 from ropewalk.train.listeners.console import console
 from ropewalk.train.listeners.event_log import EventLog
@@ -49,15 +49,18 @@ class Training:
         self.stage, self.context = stage, context
         self.device = pick_device(stage.device)
         self.tokens = context.open(stage.data)
-        sequences = stage.batch.num_sequences(self.tokens.length)
-        self.loader = open_loader(self.tokens, "train", sequences, derive(context.seed, "order"), drop_last=stage.loading.drop_last)
+        check_answers(stage, self.tokens, context.name)
+        self.positions = self.tokens.length * answers_in(self.tokens)
+        sequences = stage.batch.num_sequences(self.positions)
+        order, columns = derive(context.seed, "order"), reference_columns(stage.task, context, self.tokens, "train")
+        self.loader = open_loader(self.tokens, "train", sequences, order, drop_last=stage.loading.drop_last, columns=columns)
         self.module = self._module()
         self.module.checkpointing = stage.recompute
         self.state = self._state()
         self.checkpoints = Checkpoints(context.work / "checkpoints", stage.save.keep)
         self.plan = self._plan()
         self.loader = self.loader.over(self.plan.total_steps)
-        self.sizes = MicroBatch(stage.batch.micro_batch or self._remembered(sequences))
+        self.sizes = self._micro_batch(sequences)
 
     def run(self, stack: ExitStack) -> Facts:
         """Train to the end, save the model into the context's folder, and say what was measured."""
@@ -106,40 +109,27 @@ class Training:
             save_wanted=signals.save_wanted,
             faults=stage.faults,
         )
-        self._remember()
+        if self.sizes.retries:
+            self.fitting.remember(self.sizes.size)
         self._take_result()
-        save_model(context.out, self.module, self.tokens.tokenizer_path)
+        self._save_result()
         shutil.copyfile(context.work / LOG_FILE, context.out / LOG_FILE)
         return Facts(metrics=self._metrics())
 
-    def _note(self) -> Path | None:
-        """Where the micro-batch that worked for this model, task and length on this device is written down."""
-        if self.context.notes is None:
-            return None
-        what = [as_tree(self.stage.task), vars(self.module.shape), self.tokens.length, self.device]
-        return self.context.notes / f"micro-batch-{digest(what)}.json"
-
-    def _remembered(self, sequences: int) -> int:
-        """The device's own choice, or what an earlier run came down to after memory ran out."""
-        usual = default_micro_batch(sequences, self.tokens.length, self.device)
-        note = self._note()
-        if note is not None and note.is_file():
-            with suppress(ValueError, KeyError, TypeError):
-                return max(1, min(usual, int(json.loads(note.read_bytes())["micro_batch"])))
-        return usual
-
-    def _remember(self) -> None:
-        note = self._note()
-        if note is not None and self.sizes.retries:
-            note.parent.mkdir(parents=True, exist_ok=True)
-            write_durably(note, json.dumps({"micro_batch": self.sizes.size}).encode())
+    def _micro_batch(self, sequences: int) -> MicroBatch:
+        stage = self.stage
+        self.fitting = Fitting(self.context.notes, [as_tree(stage.task), vars(self.module.shape), self.tokens.length, self.device])
+        if stage.task.whole_batch:
+            return MicroBatch(sequences)
+        usual = default_micro_batch(sequences, self.positions, self.device)
+        return MicroBatch(stage.batch.micro_batch or self.fitting.at_most(usual))
 
     def _facts(self, a_step: float) -> dict[str, Any]:
         known = {} if self.plan.total_steps == UNLIMITED else {"tokens": round(self.plan.total_steps * a_step)}
         if known:
             known["predicted"] = round(self.plan.total_steps * self.loader.trained_per_epoch / self.loader.steps_per_epoch)
         return {
-            "parameters": sum(parameter.numel() for parameter in self.module.parameters()),
+            **count_parameters(self.module, self.stage),
             **known,
             "batch": self.loader.batch_sequences,
             "micro_batch": self.sizes.size,
@@ -152,7 +142,7 @@ class Training:
         last = {name: value for name, value in state.metrics.items() if math.isfinite(value)}
         best = {"best_holdout_loss": state.best, "best_step": state.best_step} if state.best is not None else {}
         numbers = {
-            "parameters": sum(parameter.numel() for parameter in self.module.parameters()),
+            **count_parameters(self.module, self.stage),
             "steps": state.step,
             "tokens": state.tokens,
             "skipped_updates": state.skipped + state.rescaled,
@@ -175,6 +165,11 @@ class Training:
                     remedy="make the data with the tokenizer that the model was trained with",
                 )
             module = start.load(self.device)
+            if stage.adapter is not None:
+                self.base = base_of(start, context.name)
+                stage.adapter.attach(module, derive(context.seed, "adapter"))
+        if stage.task.reads != "sequences":
+            without_dropout(module)
         if tokens.length > module.shape.context:
             raise DataError(
                 f"{context.name}: sequences of {tokens.length} tokens are longer than the model's context of {module.shape.context}",
@@ -183,7 +178,7 @@ class Training:
         return module
 
     def _state(self) -> TrainState:
-        named = list(self.module.named_parameters())
+        named = [(name, parameter) for name, parameter in self.module.named_parameters() if parameter.requires_grad]
         average = {name: parameter.detach().clone() for name, parameter in named} if self.stage.average else None
         return TrainState(self.module, self.stage.optimizer.build(named), average)
 
@@ -243,16 +238,17 @@ class Training:
             return None
         seed = derive(self.context.seed, "evaluation")
         wanted = min(self.stage.evaluate.sequences, self.tokens.num_sequences("holdout"), self.tokens.num_sequences("train"))
-        sides: dict[str, Split] = {"holdout_loss": "holdout", "train_loss": "train"}
-        loaders = {name: open_loader(self.tokens, split, wanted, seed, even=True) for name, split in sides.items()}
+        task, columns = self.stage.task, {split: reference_columns(self.stage.task, self.context, self.tokens, split) for split in SPLITS}
+        loaders = {side: open_loader(self.tokens, side, wanted, seed, even=True, columns=columns[side]) for side in reversed(SPLITS)}
 
-        def measured() -> Mapping[str, float]:
+        def evaluated() -> Mapping[str, float]:
             return {
-                name: mean_loss(self.stage.task, self.module, loader, self.sizes.size, self.device, precision(self.plan))
-                for name, loader in loaders.items()
+                f"{side}_{name}": value
+                for side, loader in loaders.items()
+                for name, value in measured(task, self.module, loader, self.sizes.size, self.device, precision(self.plan)).items()
             }
 
-        return measured
+        return evaluated
 
     def _sample(self) -> tuple[tuple[str, str], ...]:
         """(prompt, what the model writes after it) for each of the stage's prompts; equal at every restart."""
@@ -289,4 +285,13 @@ class Training:
             load_weights(state.model, best, averaged=state.average is not None)
         elif state.average is not None:
             for name, parameter in state.model.named_parameters():
-                parameter.data.copy_(state.average[name])
+                if name in state.average:
+                    parameter.data.copy_(state.average[name])
+
+    def _save_result(self) -> None:
+        out, adapter = self.context.out, self.stage.adapter
+        if adapter is None:
+            save_model(out, self.module, self.tokens.tokenizer_path)
+            return
+        save_config(out, self.module, self.tokens.tokenizer_path)
+        adapter.save(self.module, out, self.base)

@@ -172,8 +172,9 @@ def load_weights(model: nn.Module, path: Path, *, averaged: bool = False) -> Non
 
 
 def weights_of(model: nn.Module) -> dict[str, Tensor]:
-    """The model's weights by their plain names (no `_orig_mod.` or `module.` of wrappers), shared ones once."""
-    named: Mapping[str, Tensor] = model.state_dict()
+    """The model's weights by their plain names (no `_orig_mod.` or `module.` of wrappers), shared ones once, frozen ones left out."""
+    frozen = {name for name, parameter in model.named_parameters(remove_duplicate=False) if not parameter.requires_grad}
+    named: Mapping[str, Tensor] = {name: tensor for name, tensor in model.state_dict().items() if not _belongs(name, frozen)}
     for wrapper in _WRAPPERS * 2:
         if named and all(name.startswith(wrapper) for name in named):
             named = {name.removeprefix(wrapper): tensor for name, tensor in named.items()}
@@ -185,6 +186,11 @@ def weights_of(model: nn.Module) -> dict[str, Tensor]:
             seen.add(place)
             weights[name] = tensor
     return weights
+
+
+def _belongs(name: str, frozen: set[str]) -> bool:
+    """Whether a tensor is a frozen weight, or says how one is quantised (`weight.absmax`)."""
+    return name in frozen or any(name[:place] in frozen for place, letter in enumerate(name) if letter == ".")
 
 
 def damage(path: Path) -> list[str]:

@@ -14,12 +14,13 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ropewalk.core.errors import Interrupted, RopewalkError
 from ropewalk.core.events import Ended, Evaluated, Recovered, StepEnded, StopRequest
 from ropewalk.core.seed import derive
 from ropewalk.hardware.memory import MicroBatch
+from ropewalk.tasks.measure import mean_of
 from ropewalk.tasks.torch_batch import to_torch
 from ropewalk.train.faults import Faults, Struck
 from ropewalk.train.ladder import Ladder
@@ -78,7 +79,7 @@ def train(
         waited = time.perf_counter() - started
         try:
             struck.error(step)
-            loss = ladder.climb(_add_gradients, state, task, loader, batch, sizes, weight, plan, struck)
+            loss, measures = ladder.climb(_add_gradients, state, task, loader, batch, sizes, weight, plan, struck)
         except RopewalkError:
             raise
         except Exception as error:
@@ -114,9 +115,8 @@ def train(
         seconds = time.perf_counter() - started
         state.seconds += seconds
         rate = plan.learning_rate * factor
-        request = tell(
-            StepEnded(state.step, plan.total_steps, loss, rate, norm, tokens, seconds, {"predicted": weight, "batch": position}, waited)
-        )
+        facts = {"predicted": weight, "batch": position, **measures}
+        request = tell(StepEnded(state.step, plan.total_steps, loss, rate, norm, tokens, seconds, facts, waited))
 
         late = plan.total_seconds is not None and state.seconds >= plan.total_seconds
         last, best = state.step == plan.total_steps or late, False
@@ -149,9 +149,10 @@ def train(
 
 def _add_gradients(
     state: TrainState, task: Task, loader: Batches, batch: Batch, sizes: MicroBatch, weight: int, plan: Plan, struck: Struck
-) -> float:
-    """Gradients of the step's mean loss over all its micro-batches; returns that mean, in nats."""
+) -> tuple[float, dict[str, float]]:
+    """Gradients of the step's mean loss over all its micro-batches; returns that mean, in nats, and those of the task's measures."""
     model, totals, seen, row = state.model, [], 0, 0
+    measures: dict[str, list[Tensor]] = {}
     for micro_batch in loader.micro_batches(batch, sizes.size):
         tensors = to_torch(micro_batch, plan.device)
         rows = range(row, row := row + len(micro_batch.sequences))
@@ -164,9 +165,11 @@ def _add_gradients(
         struck.memory("backward", state.step + 1)
         torch.autograd.backward(loss.total / weight * state.scale if plan.scaled else loss.total / weight)
         totals.append(loss.total.detach())
+        for name, value in loss.measures.items():
+            measures.setdefault(name, []).append(value)
         seen += loss.weight
     assert seen == weight, f"batch {state.position}: {seen} predicted tokens, the loader's index says {weight}"
-    return math.fsum(total.item() for total in totals) / weight if weight else 0.0
+    return mean_of(totals, weight), {name: mean_of(values, weight) for name, values in measures.items()}
 
 
 def _name_rows(model: Decoder, seed: int, position: int, rows: range) -> None:
@@ -241,7 +244,7 @@ def evaluating(state: TrainState) -> Iterator[None]:
 
 def _swap_average(state: TrainState) -> None:
     for name, parameter in state.model.named_parameters():
-        if state.average is not None:
+        if state.average is not None and name in state.average:
             parameter.data, state.average[name] = state.average[name], parameter.data
 
 

@@ -29,7 +29,7 @@ SPEC, WEIGHTS = "classifier.json", "weights.safetensors"
 class Classifier(Artifact, kind="Classifier"):
     """Says how likely a text is a positive one."""
 
-    adopts = SPEC
+    adopts = (SPEC,)
 
     def load(self) -> Linear:
         """The model, read once a process."""

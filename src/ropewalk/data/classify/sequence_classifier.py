@@ -24,7 +24,7 @@ _DENIED = re.compile(r"(non|not|no|un)[-_ ]?", re.IGNORECASE)
 class SequenceClassifier(Artifact, kind="SequenceClassifier"):
     """Opened from a foreign folder only: no stage makes one."""
 
-    adopts = "config.json"
+    adopts = ("config.json",)
 
     def load(self, label: str) -> Encoder:
         """The model on the GPU when there is one; `label` names the output that counts, when the labels' names don't tell."""

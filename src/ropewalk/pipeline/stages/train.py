@@ -17,10 +17,12 @@ from ropewalk.data.tokens import Tokens
 from ropewalk.hardware.device import pick_device
 from ropewalk.hardware.precision import Precision, resolve_precision
 from ropewalk.hardware.threads import cpu_threads
+from ropewalk.models.adapter import Adapter
 from ropewalk.models.architecture import Architecture
 from ropewalk.models.model import Model
 from ropewalk.optim.optimizer import Optimizer
 from ropewalk.optim.schedules import Schedule
+from ropewalk.pipeline.answers import answer_problems
 from ropewalk.pipeline.stage import Context, Facts, Stage
 from ropewalk.pipeline.stages.init import Init
 from ropewalk.tasks.task import Task
@@ -48,6 +50,8 @@ class Train(Stage, type="train"):
     """The shape of a new model; give this or init."""
     init: Ref[Model] | None = None
     """The model to go on with; give this or model."""
+    adapter: Adapter | None = None
+    """What is trained in place of the weights of init, which stay as they are; the result is the adapter, a folder as peft has it."""
     optimizer: Optimizer = Field(default="adamw", validate_default=True)
     """How gradients become updates."""
     schedule: Schedule = Field(default="cosine", validate_default=True)
@@ -96,6 +100,8 @@ class Train(Stage, type="train"):
     def _one_start(self) -> Self:
         if (self.model is None) == (self.init is None):
             raise ValueError(f"needs model (a new one) or init (one to go on with){', not both' if self.model else ''}")
+        if self.adapter is not None and self.init is None:
+            raise ValueError("an adapter needs init: the model that it is put beside")
         if self.early_stopping and self.evaluate.every == 0:
             raise ValueError("early_stopping needs evaluations, and evaluate.every is 0")
         return self
@@ -105,8 +111,8 @@ class Train(Stage, type="train"):
         return {"precision": resolve_precision(self.precision, pick_device(self.device))}
 
     def problems(self, upstream: Mapping[str, Stage | Artifact]) -> list[tuple[str, str]]:
-        found: list[tuple[str, str]] = []
         data = upstream.get("data")
+        found = answer_problems(self, data)
         facts = as_tree(data) if isinstance(data, Stage) else {}
         length = data.length if isinstance(data, Tokens | Mixture) else facts.get("length", 0)
         start = upstream.get("init")
