@@ -20,6 +20,7 @@ from ropewalk.pipeline.recipe import schema
 
 MINIMUM: dict[tuple[str, str], dict[str, Any]] = {
     ("source", "datasets"): {"dataset": "owner/name"},
+    ("model", "huggingface"): {"folder": "/data/a"},
     ("source", "http"): {"url": "https://example.org/data.jsonl"},
     ("source", "remote"): {"url": "memory://data/*.jsonl"},
     ("gate", "at_least"): {"metric": "perplexity/bits_per_byte", "value": 2},

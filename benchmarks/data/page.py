@@ -18,7 +18,7 @@ of the process and its children, imports and compilation left out, medians of th
 process after the other, each with one thread. MB are millions of bytes of text. "times" is our speed over the line's.
 
 The text is what Debian's documentation packages say, cut into documents, a quarter of them planted duplicates
-([how](https://github.com/ropewalk/ropewalk/tree/main/benchmarks/data)); recall and precision are over all pairs whose word 5-grams have a
+(how: `benchmarks/data/`); recall and precision are over all pairs whose word 5-grams have a
 Jaccard similarity of 0.8 or more, found by an exact join.
 
 {corpora}

@@ -186,12 +186,9 @@ def test_damaged_and_foreign_folders_are_data_errors(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("model", "change", "said"),
     [
-        (1, {"rope_parameters": None, "rope_scaling": {"type": "linear", "factor": 2.0}}, "rotary positions of type 'linear'"),
         (1, {"partial_rotary_factor": 0.5}, "on a part of each head"),
         (0, {"scale_attn_weights": False}, "scale_attn_weights"),
         (0, {"activation_function": "relu"}, "activation 'relu'"),
-        (2, {"layer_types": ["full_attention", "sliding_attention"]}, "sliding window"),
-        (2, {"attention_bias": True}, "biases"),
         (2, {"hidden_act": "gelu"}, "hidden_act"),
         (2, {"num_hidden_layers": None}, "faulty or missing"),
     ],

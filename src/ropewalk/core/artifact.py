@@ -125,6 +125,11 @@ class Artifact:
             raise DataError(f"{path}: holds {manifest.type}, not {cls.kind}")
         return cls(path, manifest)
 
+    @classmethod
+    def fetch(cls, scheme: str, place: str) -> Path:
+        """A folder that this kind adopts, from a place outside (`hf:`, `gguf:`)."""
+        raise DataError(f"{scheme}:{place}: a {cls.kind} can't come from there", remedy="name a stage, or path: and a folder")
+
     @property
     def key(self) -> str:
         return self.manifest.key

@@ -12,6 +12,7 @@ from ropewalk.core.location import Located
 
 A = TypeVar("A")
 OUTSIDE = ("path", "hf", "gguf")
+FILES = ("path", "gguf")  # what follows is a place relative to the recipe's file
 
 
 class Ref(Generic[A]):
@@ -57,9 +58,10 @@ class Ref(Generic[A]):
                 return Ref(value.target, kinds)
             if isinstance(value, dict) and len(value) == 1 and next(iter(value)) in OUTSIDE:
                 scheme, place = next(iter(value.items()))
-                value = f"{scheme}:{place.resolved() if scheme == 'path' and isinstance(place, Located) else place}"
-            if isinstance(value, Located) and value.startswith("path:"):
-                value = "path:" + Located(value.removeprefix("path:"), value.base).resolved()
+                value = f"{scheme}:{place.resolved() if scheme in FILES and isinstance(place, Located) else place}"
+            head = value.partition(":")[0] if isinstance(value, Located) else ""
+            if isinstance(value, Located) and head in FILES:
+                value = f"{head}:{Located(value.removeprefix(f'{head}:'), value.base).resolved()}"
             if not isinstance(value, str) or not value:
                 raise PydanticCustomError("reference", "expected the name of a stage, or path:, hf: or gguf: and a place")
             return Ref(str(value), kinds)

@@ -7,11 +7,12 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ropewalk.core.artifact import MANIFEST, Artifact, Manifest, digest, inventory, sweep
 from ropewalk.core.errors import DataError
 from ropewalk.core.lock import Lock
+from ropewalk.core.reference import Ref
 
 A = TypeVar("A", bound=Artifact)
 
@@ -57,6 +58,14 @@ class Store:
         """Every finished artifact's folder, sorted."""
         for kind in sorted(self.root.glob("[A-Z]*")):
             yield from (path for path in sorted(kind.iterdir()) if (path / MANIFEST).is_file())
+
+
+def open_reference(ref: Ref[Any]) -> Artifact:
+    """The artifact outside the recipe that a reference with a scheme names."""
+    if ref.scheme == "path":
+        return open_outside(ref.kinds, Path(ref.location))
+    assert ref.scheme and ref.kinds, f"{ref} names a stage"
+    return open_outside(ref.kinds, ref.kinds[0].fetch(ref.scheme, ref.location))
 
 
 def open_outside(kinds: tuple[type[Artifact], ...], path: Path) -> Artifact:

@@ -29,10 +29,10 @@ class Chats(Artifact, kind="Chats"):
 
 
 def schema() -> pa.Schema:
-    """id, messages (role, content, tool_calls as JSON, name), tools as JSON, source, license."""
+    """id, messages (role, content, tool_calls as JSON, name, reasoning), tools as JSON, source, license."""
     import pyarrow as pa
 
-    message = pa.struct([(name, pa.string()) for name in ("role", "content", "tool_calls", "name")])
+    message = pa.struct([(name, pa.string()) for name in ("role", "content", "tool_calls", "name", "reasoning")])
     return pa.schema(
         [("id", pa.string()), ("messages", pa.list_(message)), *((name, pa.string()) for name in ("tools", "source", "license"))]
     )
@@ -54,6 +54,7 @@ def read_chats(path: Path) -> Iterator[Chat]:
                 turn["content"],
                 tuple(ToolCall(**call) for call in json.loads(turn["tool_calls"] or "[]")),
                 turn["name"] or "",
+                turn["reasoning"] or "",
             )
             for turn in row["messages"]
         )
@@ -61,8 +62,9 @@ def read_chats(path: Path) -> Iterator[Chat]:
 
 
 def _row(chat: Chat) -> dict[str, Any]:
+    names = ("role", "content", "name", "reasoning")
     messages = [
-        {"role": turn.role, "content": turn.content, "tool_calls": _json([vars(call) for call in turn.tool_calls]), "name": turn.name}
+        {**{name: getattr(turn, name) for name in names}, "tool_calls": _json([vars(call) for call in turn.tool_calls])}
         for turn in chat.messages
     ]
     return {"id": chat.id, "messages": messages, "tools": _json(list(chat.tools)), "source": chat.source, "license": chat.license}

@@ -6,6 +6,7 @@ its own texts first, and goes on with `tokenizers` where they differ.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from ropewalk.core.errors import MissingExtra
 from ropewalk.data.tokenizer import Vocabulary
 
+REOPENED_AFTER_LETTERS = 1 << 28
 Engine = Literal["auto", "tokenizers", "gigatoken"]
 Resolved = Literal["tokenizers", "gigatoken"]
 AWKWARD = (
@@ -121,26 +123,45 @@ def _sure(vocabulary: Vocabulary) -> Encode:
 
 
 def _fast(vocabulary: Vocabulary) -> Encode:
-    import awkward
-    import gigatoken
+    """The engine is kept for the next shard: opening one takes as long as encoding 20 MB."""
+    return _kept(vocabulary.folder, vocabulary.key)
 
+
+@functools.lru_cache(2)
+def _kept(folder: Path, key: str) -> Encode:
     # Without its control tokens the engine has no way to make one from a text that spells it.
-    plain = json.loads((vocabulary.folder / "tokenizer.json").read_text(encoding="utf-8"))
+    plain = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
     plain["added_tokens"] = [token for token in plain["added_tokens"] if not token["special"]]
     plain.update(post_processor=None, truncation=None, padding=None)
-    try:
-        with NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
-            file.write(json.dumps(plain))  # json.dump() takes ten times as long
-            file.flush()
-            engine = gigatoken.Tokenizer(file.name)
-    except BaseException as error:  # a panic of its Rust side is no Exception
-        if isinstance(error, KeyboardInterrupt | SystemExit):
-            raise
-        raise ValueError(f"gigatoken can't compute this tokenizer: {error}") from None
+    return _Fast(json.dumps(plain))  # json.dump() takes ten times as long
 
-    def encode(texts: Sequence[str]) -> Encoded:
-        found = engine.encode_batch(list(texts), parallel=False)
+
+class _Fast:
+    """gigatoken's engine, opened again after so much text: what it remembers of words grows without a limit."""
+
+    def __init__(self, tokenizer: str) -> None:
+        self.tokenizer, self.engine, self.letters = tokenizer, self._opened(tokenizer), 0
+
+    @staticmethod
+    def _opened(tokenizer: str) -> Any:
+        import gigatoken
+
+        try:
+            with NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
+                file.write(tokenizer)
+                file.flush()
+                return gigatoken.Tokenizer(file.name)
+        except BaseException as error:  # a panic of its Rust side is no Exception
+            if isinstance(error, KeyboardInterrupt | SystemExit):
+                raise
+            raise ValueError(f"gigatoken can't compute this tokenizer: {error}") from None
+
+    def __call__(self, texts: Sequence[str]) -> Encoded:
+        import awkward
+
+        if self.letters > REOPENED_AFTER_LETTERS:
+            self.engine, self.letters = self._opened(self.tokenizer), 0
+        self.letters += sum(map(len, texts))
+        found = self.engine.encode_batch(list(texts), parallel=False)
         lengths = awkward.to_numpy(awkward.num(found)).astype(np.int64)
         return Encoded(awkward.to_numpy(awkward.flatten(found)), lengths)
-
-    return encode

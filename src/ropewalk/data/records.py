@@ -34,6 +34,8 @@ class Message:
     content: str
     tool_calls: tuple[ToolCall, ...] = ()
     name: str = ""
+    reasoning: str = ""
+    """What led to the content, where the data keep it apart."""
 
 
 @dataclass(frozen=True)

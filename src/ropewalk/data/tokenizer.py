@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -130,6 +130,16 @@ def byte_letters() -> tuple[str, ...]:
     visible = {*range(33, 127), *range(161, 173), *range(174, 256)}
     hidden = [byte for byte in range(256) if byte not in visible]
     return tuple(chr(byte) if byte in visible else chr(256 + hidden.index(byte)) for byte in range(256))
+
+
+def kept_vocabulary(folder: Path) -> Vocabulary:
+    """The vocabulary of a folder, read once in a process: shard functions ask for it again and again."""
+    return _kept(folder, (folder / "tokenizer.json").stat().st_mtime_ns)
+
+
+@lru_cache(2)
+def _kept(folder: Path, modified: int) -> Vocabulary:
+    return Vocabulary(folder)
 
 
 def set_byte_level(engine: Engine, pretokenizer: Pretokenizer, *, split_digits: bool = False) -> None:

@@ -12,8 +12,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ropewalk.core.errors import DataError
+from ropewalk.models.configs import KNOWN, config_of, shape_of
+from ropewalk.models.gguf_file import LINK
+from ropewalk.models.gguf_weights import GGUFWeights
 from ropewalk.models.gpt_module import Decoder
-from ropewalk.models.names import config_of, inward, outward, shape_of
+from ropewalk.models.huggingface_module import MARK, MARKED, HuggingFaceDecoder, reopened
+from ropewalk.models.names import inward, outward
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
@@ -21,19 +25,25 @@ ENDS_OF_TURN = ("<|im_end|>", "<|eot_id|>", "<end_of_turn>")
 _IGNORED = ("attn.bias", "attn.masked_bias", "rotary_emb.inv_freq", "lm_head.weight")
 
 
-def save_model(folder: Path, module: Decoder, tokenizer_folder: Path | None) -> None:
+def save_model(folder: Path, module: Decoder | HuggingFaceDecoder, tokenizer_folder: Path | None) -> None:
     """Write config.json, model.safetensors, generation_config.json and a copy of the tokenizer's files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if isinstance(module, HuggingFaceDecoder):
+        module.save(folder)
+    else:
+        _save_weights(folder, module)
     save_config(folder, module, tokenizer_folder)
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
-    save_file(outward(module.shape, weights), folder / WEIGHTS, {"format": "pt"})
 
 
-def save_config(folder: Path, module: Decoder, tokenizer_folder: Path | None) -> None:
+def save_config(folder: Path, module: Decoder | HuggingFaceDecoder, tokenizer_folder: Path | None) -> None:
     """All of a model's folder but its weights."""
     folder.mkdir(parents=True, exist_ok=True)
     special = _special(tokenizer_folder)
-    config = config_of(module.shape, module.vocab_size, special)
-    (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    if isinstance(module, HuggingFaceDecoder):
+        module.save_config(folder)
+    else:
+        config = config_of(module.shape, module.vocab_size, special)
+        (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     ends: dict[str, int | list[int]] = {name: value for name, value in special.items() if value is not None}
     if stops := _stops(tokenizer_folder):
         ends["eos_token_id"] = stops
@@ -44,17 +54,27 @@ def save_config(folder: Path, module: Decoder, tokenizer_folder: Path | None) ->
                 shutil.copyfile(tokenizer_folder / name, folder / name)
 
 
+def _save_weights(folder: Path, module: Decoder) -> None:
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+    save_file(outward(module.shape, weights), folder / WEIGHTS, {"format": "pt"})
+
+
 def load_module(folder: Path, device: str = "cpu", dtype: torch.dtype | None = None) -> Decoder:
     """A decoder with the folder's weights, in evaluation mode; raises DataError naming what is missing or unknown."""
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"{folder / 'config.json'}: can't be read: {error}") from None
+    if isinstance(config, dict) and config.get(MARK) == MARKED:
+        return reopened(folder).to(device=device, dtype=dtype).eval()
     shape = shape_of(config) if isinstance(config, dict) else "a config.json that is no object"
     if isinstance(shape, str):
-        raise DataError(f"{folder}: {shape} is not supported", remedy="GPT-2, Llama and Qwen3 folders are")
-    module = Decoder(shape, config["vocab_size"])
-    missing, unknown = inward(shape, dict(module.state_dict()), _prefixed(read_weights(folder), shape.family))
+        raise DataError(f"{folder}: {shape} is not supported", remedy=f"{KNOWN} folders are; others train by model: {{type: huggingface}}")
+    with torch.device("meta"):  # weights that are written over need no drawing
+        module = Decoder(shape, config["vocab_size"])
+    module.to_empty(device="cpu").place_rotary()
+    found = GGUFWeights(folder, shape) if (folder / LINK).exists() else _prefixed(read_weights(folder), shape.family)
+    missing, unknown = inward(shape, dict(module.state_dict()), found)
     unknown = [name for name in unknown if not name.endswith(_IGNORED[: 4 if shape.tied else 3])]
     if missing or unknown:
         raise DataError(
@@ -107,6 +127,16 @@ def _stops(folder: Path | None) -> list[int]:
         token["id"] for token in added if token["content"] == end or (token["content"] in ENDS_OF_TURN and token["content"] in template)
     ]
     return found if len(found) > 1 else []
+
+
+def end_ids(folder: Path) -> set[int]:
+    """Every id that ends a text or a turn, by generation_config.json, config.json and the tokenizer."""
+    found = set(_stops(folder))
+    for name in ("generation_config.json", "config.json"):
+        if (folder / name).is_file():
+            said = json.loads((folder / name).read_text(encoding="utf-8")).get("eos_token_id")
+            found |= set(said) if isinstance(said, list) else {said}
+    return {id_ for id_ in found | {_special(folder)["eos_token_id"]} if id_ is not None}
 
 
 def _special(folder: Path | None) -> dict[str, int | None]:

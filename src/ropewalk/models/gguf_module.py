@@ -12,8 +12,8 @@ from torch import Tensor
 
 from ropewalk.core.errors import DataError
 from ropewalk.core.extras import extra_version
+from ropewalk.models.configs import shape_of
 from ropewalk.models.folder_module import read_weights
-from ropewalk.models.names import shape_of
 from ropewalk.models.shape import Shape
 
 LLAMA3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"

@@ -8,7 +8,9 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ropewalk.core.seed import torch_generator
+from ropewalk.models.cache_module import KeyValues
 from ropewalk.models.dropout_module import Draws
+from ropewalk.models.rotary_module import frequencies
 from ropewalk.models.shape import Shape
 
 Cache = list[tuple[Tensor, Tensor]]
@@ -39,13 +41,15 @@ class Attention(nn.Module):
         super().__init__()
         self.shape = shape
         inner = shape.heads * shape.head_width
-        self.qkv = nn.Linear(shape.width, inner + 2 * shape.kv_heads * shape.head_width, bias=shape.bias)
-        self.out = nn.Linear(inner, shape.width, bias=shape.bias)
+        self.qkv = nn.Linear(shape.width, inner + 2 * shape.kv_heads * shape.head_width, bias=shape.bias or shape.qkv_bias)
+        self.out = nn.Linear(inner, shape.width, bias=shape.bias or shape.out_bias)
         if shape.qk_norm:
             self.q_norm = RMSNorm(shape.head_width, shape.norm_epsilon)
             self.k_norm = RMSNorm(shape.head_width, shape.norm_epsilon)
 
-    def forward(self, x: Tensor, rotary: tuple[Tensor, Tensor] | None, mask: Tensor | None, cache: Cache | None, layer: int) -> Tensor:
+    def forward(
+        self, x: Tensor, rotary: tuple[Tensor, Tensor] | None, mask: Tensor | None, cache: Cache | KeyValues | None, layer: int
+    ) -> Tensor:
         shape, (rows, length, _) = self.shape, x.shape
         sizes = [shape.heads * shape.head_width, shape.kv_heads * shape.head_width, shape.kv_heads * shape.head_width]
         query, key, value = (
@@ -55,14 +59,20 @@ class Attention(nn.Module):
             query, key = self.q_norm(query), self.k_norm(key)
         if rotary is not None:
             query, key = _rotate(query, *rotary), _rotate(key, *rotary)
-        if cache is not None:
+        if isinstance(cache, KeyValues):
+            key, value = cache.write(layer, key, value)
+        elif cache is not None:
             if layer < len(cache):
                 key, value = torch.cat([cache[layer][0], key], 2), torch.cat([cache[layer][1], value], 2)
                 cache[layer] = (key, value)
             else:
                 cache.append((key, value))
-        if shape.kv_heads != shape.heads:
-            repeats = shape.heads // shape.kv_heads
+        repeats = shape.heads // shape.kv_heads
+        if repeats > 1 and length == 1 and cache is not None:  # heads of a group as rows of one query: copies no keys
+            query = query.reshape(rows, shape.kv_heads, repeats, shape.head_width)
+            mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+            return self.out(mixed.reshape(rows, 1, -1))  # type: ignore[no-any-return]
+        if repeats > 1:
             key, value = key.repeat_interleave(repeats, 1), value.repeat_interleave(repeats, 1)
         causal = mask is None and query.size(2) == key.size(2)
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=causal)
@@ -97,7 +107,9 @@ class Block(nn.Module):
         self.norm2, self.mlp = _norm(shape), FeedForward(shape)
         self.dropout, self.draws = shape.dropout, draws
 
-    def forward(self, x: Tensor, rotary: tuple[Tensor, Tensor] | None, mask: Tensor | None, cache: Cache | None, layer: int) -> Tensor:
+    def forward(
+        self, x: Tensor, rotary: tuple[Tensor, Tensor] | None, mask: Tensor | None, cache: Cache | KeyValues | None, layer: int
+    ) -> Tensor:
         drop, place = self.draws.dropout, 2 * layer + 1
         x = x + drop(self.attention(self.norm1(x), rotary, mask, cache, layer), self.dropout, self.training, place)
         return x + drop(self.mlp(self.norm2(x)), self.dropout, self.training, place + 1)
@@ -116,16 +128,20 @@ class Decoder(nn.Module):
         if shape.position == "learned":
             self.positions = nn.Embedding(shape.context, shape.width)
         self.draws = Draws()
+        self.windows = tuple(shape.window if layer >= shape.window_from else 0 for layer in range(shape.depth))
         self.blocks = nn.ModuleList(Block(shape, self.draws) for _ in range(shape.depth))
         self.norm = _norm(shape)
         if not shape.tied:
             self.head = nn.Linear(shape.width, vocab_size, bias=False)
-        if shape.position == "rope":
-            half = torch.arange(0, shape.head_width, 2, dtype=torch.float32) / shape.head_width
-            angles = torch.outer(torch.arange(shape.context, dtype=torch.float32), 1.0 / shape.rope_theta**half)
+        self.place_rotary()
+        self._initialise(seed)
+
+    def place_rotary(self) -> None:
+        """The tables of rotary positions; they are no weights, and no file holds them."""
+        if self.shape.position == "rope":
+            angles = torch.outer(torch.arange(self.shape.context, dtype=torch.float32), frequencies(self.shape))
             self.register_buffer("cosines", angles.cos(), persistent=False)
             self.register_buffer("sines", angles.sin(), persistent=False)
-        self._initialise(seed)
 
     @property
     def head_weight(self) -> Tensor:
@@ -147,7 +163,11 @@ class Decoder(nn.Module):
                     parameter.normal_(std=0.02, generator=generator)
 
     def forward(
-        self, tokens: Tensor, positions: Tensor | None = None, documents: Tensor | None = None, cache: Cache | None = None
+        self,
+        tokens: Tensor,
+        positions: Tensor | None = None,
+        documents: Tensor | None = None,
+        cache: Cache | KeyValues | None = None,
     ) -> Tensor:
         """Hidden states (B, T, D) of token ids (B, T).
 
@@ -155,9 +175,11 @@ class Decoder(nn.Module):
         attention never crosses. `cache` holds the keys and values of earlier tokens, and is extended.
         """
         assert cache is None or documents is None, "a cache continues one document a row"
-        past = cache[0][0].size(2) if cache else 0
+        past = max(cache.lengths) if isinstance(cache, KeyValues) else cache[0][0].size(2) if cache else 0
         length = tokens.size(1)
         assert past + length <= self.shape.context, f"{past + length} tokens are more than the context of {self.shape.context}"
+        if isinstance(cache, KeyValues) and (past or not cache.even):
+            positions = cache.positions(length, tokens.device)
         x = self.embed(tokens)
         rotary = None
         if self.shape.position == "learned":
@@ -167,13 +189,20 @@ class Decoder(nn.Module):
         else:
             rotary = (self.cosines[positions].unsqueeze(1), self.sines[positions].unsqueeze(1))
         x = self.draws.dropout(x, self.shape.dropout, self.training, 0)
-        mask = _mask(documents, length, past, tokens.device)
-        for layer, block in enumerate(self.blocks):
+        masks = {window: self._mask(documents, length, past, cache, window, tokens.device) for window in set(self.windows)}
+        for layer, (block, window) in enumerate(zip(self.blocks, self.windows, strict=True)):
             if self.checkpointing and self.training:
-                x = checkpoint(block, x, rotary, mask, cache, layer, use_reentrant=False)
+                x = checkpoint(block, x, rotary, masks[window], cache, layer, use_reentrant=False)
             else:
-                x = block(x, rotary, mask, cache, layer)
+                x = block(x, rotary, masks[window], cache, layer)
         return self.norm(x)  # type: ignore[no-any-return]
+
+    def _mask(
+        self, documents: Tensor | None, length: int, past: int, cache: Cache | KeyValues | None, window: int, device: torch.device
+    ) -> Tensor | None:
+        if isinstance(cache, KeyValues):
+            return cache.mask(cache.positions(length, device), window)
+        return _mask(documents, length, past, window, device)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Scores of every token for each hidden state."""
@@ -187,11 +216,14 @@ def _rotate(x: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
     return torch.cat([first * cosines - second * sines, second * cosines + first * sines], -1)
 
 
-def _mask(documents: Tensor | None, length: int, past: int, device: torch.device) -> Tensor | None:
-    """(B, 1, T, T) of who may look at whom; None where causal order is all there is to say."""
+def _mask(documents: Tensor | None, length: int, past: int, window: int, device: torch.device) -> Tensor | None:
+    """(B, 1, T, T) of who may look at whom, at most `window` tokens back (0: all); None where causal order is all there is to say."""
+    far = bool(window) and past + length > window
+    if documents is None and not far and (past == 0 or length == 1):
+        return None
+    allowed = torch.ones(length, past + length, dtype=torch.bool, device=device).tril(past)
+    if far:
+        allowed = allowed.triu(past - window + 1)
     if documents is None:
-        if past == 0 or length == 1:
-            return None
-        return torch.ones(length, past + length, dtype=torch.bool, device=device).tril(past)
-    causal = torch.ones(length, length, dtype=torch.bool, device=device).tril()
-    return ((documents[:, :, None] == documents[:, None, :]) & causal).unsqueeze(1)
+        return allowed
+    return ((documents[:, :, None] == documents[:, None, :]) & allowed).unsqueeze(1)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ropewalk.core.artifact import Artifact
 from ropewalk.core.errors import DataError
+from ropewalk.core.store import default_root
 
 if TYPE_CHECKING:
     import torch
@@ -19,6 +20,17 @@ class Model(Artifact, kind="Model"):
     """config.json, model.safetensors, tokenizer.json, tokenizer_config.json, generation_config.json."""
 
     adopts = ("config.json", "adapter_config.json")
+
+    @classmethod
+    def fetch(cls, scheme: str, place: str) -> Path:
+        """`gguf:FILE`, or `hf:OWNER/NAME` with `@REVISION` if wanted."""
+        if scheme == "gguf":
+            from ropewalk.models.gguf_file import folder_of
+
+            return folder_of(Path(place), default_root() / ".gguf")
+        from ropewalk.models.hub import downloaded
+
+        return downloaded(place)
 
     def config(self) -> dict[str, Any]:
         """The folder's config.json."""
@@ -42,6 +54,12 @@ class Model(Artifact, kind="Model"):
     def tokenizer_path(self) -> Path:
         """The folder holding tokenizer.json: the model's own."""
         return self.path
+
+    def end_ids(self) -> set[int]:
+        """The tokens that end a text or an answer: as the folder says, and the ends of turn of its chat template."""
+        from ropewalk.models.folder_module import end_ids
+
+        return end_ids(self.path)
 
     def load(self, device: str = "cpu", dtype: torch.dtype | None = None) -> Decoder:
         """The module in evaluation mode with the folder's weights, an adapter's put into its base; fp32 unless `dtype` says otherwise."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import torch
 
+from ropewalk.core.errors import DataError
 from ropewalk.models.gpt_module import Decoder
 
 
@@ -14,6 +15,8 @@ def resized(module: Decoder, old: Mapping[str, int], new: Mapping[str, int], voc
 
     Everything but the embedding and the output layer is shared with `module`.
     """
+    if not isinstance(module, Decoder):
+        raise DataError("a model of type huggingface keeps its tokenizer", remedy="leave out tokenizer, or begin with a folder of gpt's")
     rows = torch.full((vocab_size,), -1, dtype=torch.long)
     for text, number in new.items():
         rows[number] = old.get(text, -1)

@@ -26,15 +26,31 @@ class Shape:
     rope_theta: float = 10000.0
     norm_epsilon: float = 1e-6
     dropout: float = 0.0
+    qkv_bias: bool = False
+    """Biases of queries, keys and values alone, as Qwen2 has them; `bias` has all of them."""
+    out_bias: bool = False
+    rope_scaling: tuple[float, ...] = ()
+    """Of rotary frequencies: (factor,) divides all, (factor, low, high, original context) is Llama 3's rule."""
+    window: int = 0
+    """Tokens that attention reaches back, itself counted; 0 for all."""
+    window_from: int = 0
+    """The first layer that has a window."""
 
     @property
-    def family(self) -> Literal["gpt2", "llama", "qwen3", "ropewalk"]:
+    def family(self) -> Literal["gpt2", "llama", "mistral", "qwen2", "qwen3", "ropewalk"]:
         """The transformers architecture that computes the same; `ropewalk` where there is none."""
-        modern = self.norm == "rms" and self.position == "rope" and self.activation == "swiglu" and not self.bias
-        if modern:
-            return "qwen3" if self.qk_norm else "llama"
+        modern = self.norm == "rms" and self.position == "rope" and self.activation == "swiglu"
+        biases = (self.bias or self.qkv_bias, self.bias or self.out_bias, self.bias)
+        if modern and self.qk_norm and biases in ((False, False, False), (True, True, False)):
+            return "qwen3"
+        if modern and not self.qk_norm and biases == (True, False, False):
+            return "qwen2"
+        if modern and not self.qk_norm and self.window and not any(biases) and not self.window_from:
+            return "mistral"
+        if modern and not self.qk_norm and not self.window and biases[0] == biases[1]:
+            return "llama"
         classic = self.norm == "layer" and self.position == "learned" and self.activation == "gelu" and self.bias
-        if classic and not self.qk_norm and self.kv_heads == self.heads and self.head_width * self.heads == self.width:
+        if classic and not self.qk_norm and not self.window and self.kv_heads == self.heads and self.head_width * self.heads == self.width:
             return "gpt2"
         return "ropewalk"
 
@@ -47,9 +63,12 @@ class Shape:
         """All weights, a tied head counted once."""
         norm = self.width * (2 if self.norm == "layer" else 1)
         block = self.block_parameters() + 2 * norm + (2 * self.head_width if self.qk_norm else 0)
+        if self.bias or self.qkv_bias:
+            block += self.head_width * (self.heads + 2 * self.kv_heads)
+        if self.out_bias and not self.bias:
+            block += self.width
         if self.bias:
-            block += self.head_width * (self.heads + 2 * self.kv_heads) + self.width
-            block += self.width + self.mlp_width * (2 if self.activation == "swiglu" else 1)
+            block += 2 * self.width + self.mlp_width * (2 if self.activation == "swiglu" else 1)
         outer = vocab_size * self.width * (1 if self.tied else 2) + norm
         return self.depth * block + outer + (self.context * self.width if self.position == "learned" else 0)
 

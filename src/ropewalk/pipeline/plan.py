@@ -13,7 +13,7 @@ from ropewalk.core.errors import ConfigError, DataError, Problem
 from ropewalk.core.identity import Identity, changes, identify
 from ropewalk.core.load import nearest
 from ropewalk.core.reference import Ref
-from ropewalk.core.store import Store, open_outside
+from ropewalk.core.store import Store, open_reference
 from ropewalk.pipeline.recipe import Recipe
 from ropewalk.pipeline.rundir import RunFolder
 
@@ -70,7 +70,7 @@ def _planned(name: str, recipe: Recipe, earlier: dict[str, PlannedStage], folder
     stage = recipe.stages[name]
 
     def key_of(ref: Ref[Any]) -> str:
-        return open_outside(ref.kinds, Path(ref.location)).key if ref.scheme else earlier[ref.target].key
+        return open_reference(ref).key if ref.scheme else earlier[ref.target].key
 
     identity = identify(stage, key_of, recipe.seed if stage.seeded else None)
     place = store.place(stage.makes.kind, identity.key)

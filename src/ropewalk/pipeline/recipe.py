@@ -18,7 +18,7 @@ from ropewalk.core.location import Located
 from ropewalk.core.plugins import load_plugin
 from ropewalk.core.problems import problems_of
 from ropewalk.core.reference import Ref
-from ropewalk.core.store import open_outside
+from ropewalk.core.store import open_reference
 from ropewalk.pipeline.executors.executor import Executor
 from ropewalk.pipeline.stage import Stage
 
@@ -111,13 +111,11 @@ class Recipe(BaseModel):
 
     def _check(self, name: str, path: str, ref: Ref[Any], upstream: dict[str, Stage | Artifact], say: Any) -> None:
         fitting = [other for other, made in self.stages.items() if other != name and issubclass(made.makes, ref.kinds)]
-        if ref.scheme == "path":
+        if ref.scheme:
             try:
-                upstream[path] = open_outside(ref.kinds, Path(ref.location))
+                upstream[path] = open_reference(ref)
             except DataError as error:
                 say(f"{name}.{path}", str(error))
-        elif ref.scheme:
-            say(f"{name}.{path}", f"{ref.scheme}: references are not read by this stage")
         elif ref.target not in self.stages:
             hint = nearest(ref.target, fitting) or nearest(ref.target, list(self.stages))
             say(f"{name}.{path}", f"there is no stage {ref.target!r}", hint)

@@ -24,7 +24,7 @@ from ropewalk.core.measure import Meter
 from ropewalk.core.plugins import LoadPlugins
 from ropewalk.core.reference import Ref
 from ropewalk.core.shards import Receipt, Shard, ShardFunction, assemble, map_shards
-from ropewalk.core.store import Store, open_outside
+from ropewalk.core.store import Store, open_reference
 from ropewalk.core.units import show_bytes, show_seconds
 from ropewalk.pipeline.environment import environment
 from ropewalk.pipeline.estimate import estimate, in_words, refuse
@@ -274,10 +274,8 @@ class _Runner:
 
     def open_ref(self, ref: Ref[Any]) -> Artifact:
         """The artifact, every byte of it checked once a run: what is made from a damaged one would carry a clean key."""
-        if ref.scheme:
-            artifact = open_outside(ref.kinds, Path(ref.location))
-        else:
-            artifact = self.recipe.stages[ref.target].makes.open(self.plan[ref.target].place)
+        place = None if ref.scheme else self.plan[ref.target].place
+        artifact = open_reference(ref) if place is None else self.recipe.stages[ref.target].makes.open(place)
         if artifact.path not in self.verified:
             if wrong := artifact.manifest.verify(artifact.path):
                 remedy = f"delete {artifact.path} and run again: it is made anew"

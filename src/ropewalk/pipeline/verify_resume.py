@@ -14,7 +14,7 @@ from ropewalk.core.errors import ConfigError, DataError, Interrupted
 from ropewalk.core.events import Event, StepEnded, StopRequest
 from ropewalk.core.log import Progress
 from ropewalk.core.reference import Ref
-from ropewalk.core.store import open_outside
+from ropewalk.core.store import open_reference
 from ropewalk.pipeline.plan import Plan
 from ropewalk.pipeline.stage import Context
 from ropewalk.pipeline.stages.train import Train
@@ -91,7 +91,7 @@ def _stopper(at: int) -> Any:
 
 def _open(plan: Plan, ref: Ref[Any]) -> Artifact:
     if ref.scheme:
-        return open_outside(ref.kinds, Path(ref.location))
+        return open_reference(ref)
     planned = plan[ref.target]
     if planned.status != "cached":
         raise DataError(f"{ref.target} is not made yet", remedy=f"ropewalk run RECIPE {ref.target}")

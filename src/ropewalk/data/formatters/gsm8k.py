@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ropewalk.data.formatters.answers import normal_answer
 from ropewalk.data.formatters.formatter import Formatter, exchange, texts_of
 from ropewalk.data.records import Chat, Rejected
 
@@ -13,8 +14,9 @@ _MARK = re.compile(r"<<[^<>\n]*>>")
 
 
 class GSM8K(Formatter, type="gsm8k"):
-    """Grade-school word problems (Cobbe et al. 2021)."""
+    """Grade-school word problems (Cobbe et al. 2021): the steps become reasoning, `#### 12` the answer."""
 
+    known = frozenset(("id", "question", "answer"))
     marks: bool = False
     """Keep the calculator's <<…>> marks."""
 
@@ -26,5 +28,4 @@ class GSM8K(Formatter, type="gsm8k"):
         steps, mark, final = answer.rpartition("####")
         if not mark or not final.strip():
             return Rejected("no_final_answer", id)
-        steps = steps if self.marks else _MARK.sub("", steps)
-        return exchange(id, question, f"{steps.strip()}\n#### {final.strip().replace(',', '')}")
+        return exchange(id, question, f"#### {normal_answer(final)}", reasoning=steps if self.marks else _MARK.sub("", steps))

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
+from ropewalk.data.formatters.answers import split_reasoning
 from ropewalk.data.formatters.formatter import Formatter
-from ropewalk.data.records import Chat, Message, Rejected, ToolCall
+from ropewalk.data.formatters.tool_text import call_of, tools_of
+from ropewalk.data.records import Chat, Message, Rejected
 
-ROLES = ("system", "user", "assistant", "tool")
+ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool", "function": "tool"}
 
 
 class Messages(Formatter, type="messages"):
     """Conversations of system, user, assistant and tool turns, with tool calls."""
+
+    known = frozenset(("id", "messages", "tools", "functions", "source"))
 
     def format(self, record: Mapping[str, Any], id: str) -> Chat | Rejected:  # noqa: A002
         turns = record.get("messages")
@@ -25,38 +28,34 @@ class Messages(Formatter, type="messages"):
             if isinstance(found, str):
                 return Rejected(found, f"{id} turn {index + 1}")
             messages.append(found)
-        tools = record.get("tools") or []
-        if not isinstance(tools, list) or not all(isinstance(tool, dict) for tool in tools):
-            return Rejected("tools_are_no_list", id)
-        return Chat(id, tuple(messages), tuple(tools))
+        tools = tools_of(record.get("tools") or record.get("functions") or [])
+        return Rejected("bad_tools", id) if tools is None else Chat(id, tuple(messages), tuple(tools))
 
 
 def _message(turn: Any) -> Message | str:
-    if not isinstance(turn, dict):
+    if not isinstance(turn, Mapping):
         return "turn_is_no_object"
-    role, content = turn.get("role"), turn.get("content")
-    if role not in ROLES:
-        return f"unknown_role_{role}"
-    given = turn.get("tool_calls") or []
-    calls = [_call(call) for call in given] if isinstance(given, list) else [None]
+    role, content = ROLES.get(str(turn.get("role"))), _text(turn.get("content"))
+    if role is None:
+        return f"unknown_role_{turn.get('role')}"
+    given = turn.get("tool_calls") or ([turn["function_call"]] if turn.get("function_call") else [])
+    calls = [call_of(call) for call in given] if isinstance(given, list) else [None]
     if any(call is None for call in calls):
         return "bad_tool_call"
     if content is None and calls:
         content = ""
     if not isinstance(content, str) or (not content.strip() and not calls):
         return "empty_turn" if isinstance(content, str) else "content_is_no_text"
-    return Message(role, content, tuple(call for call in calls if call is not None), str(turn.get("name") or ""))
+    reasoning = turn.get("reasoning_content") or turn.get("reasoning") or ""
+    if role == "assistant" and not reasoning:
+        reasoning, content = split_reasoning(content)
+    if not isinstance(reasoning, str):
+        return "reasoning_is_no_text"
+    return Message(role, content, tuple(call for call in calls if call is not None), str(turn.get("name") or ""), reasoning)
 
 
-def _call(call: Any) -> ToolCall | None:
-    """`{function: {name, arguments}}` or `{name, arguments}`; arguments may be an object or its JSON text."""
-    body = call.get("function", call) if isinstance(call, dict) else None
-    if not isinstance(body, dict) or not isinstance(body.get("name"), str):
-        return None
-    arguments = body.get("arguments", {})
-    if isinstance(arguments, str):
-        try:
-            arguments = json.loads(arguments or "{}")
-        except ValueError:
-            return None
-    return ToolCall(body["name"], arguments) if isinstance(arguments, dict) else None
+def _text(content: Any) -> Any:
+    """The text of content given in parts; None and anything else as they are."""
+    if isinstance(content, list) and content and all(isinstance(part, Mapping) and isinstance(part.get("text"), str) for part in content):
+        return "".join(part["text"] for part in content)
+    return content

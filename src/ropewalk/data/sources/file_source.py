@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
@@ -157,6 +158,13 @@ class FileSource(Source):
     def records(self, shard: Shard) -> Iterator[Record | Rejected]:
         """The records as the files have them."""
         yield from self._settled(shard, lambda piece: lambda item: item.record)
+
+    def records_by_file(self, shard: Shard, limit: int | None = None) -> Iterator[tuple[str, str, Record | Rejected]]:
+        """The records with their file's name and label; under a limit a large file's first part alone is read."""
+        for piece in shard.content:
+            if limit is None or not (piece.start or (piece.groups and piece.groups[0])):
+                items = self.records(replace(shard, content=(piece,)))
+                yield from ((piece.file.name, self.label(piece.file), item) for item in islice(items, limit))
 
     def read(self, shard: Shard) -> Iterator[Document | Rejected]:
         """The records as documents."""

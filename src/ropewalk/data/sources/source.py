@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -59,3 +60,8 @@ class Source(Component, family="source", folders=("ropewalk.data.sources",)):
         """The raw records, for formatters; by default the documents with their meta."""
         for item in self.read(shard):
             yield item if isinstance(item, Rejected) else {**item.meta, "id": item.id, "text": item.text}
+
+    def records_by_file(self, shard: Shard, limit: int | None = None) -> Iterator[tuple[str, str, Record | Rejected]]:
+        """(file, label, record): the raw records with where they stand; `limit` is how many of each file, or of the shard."""
+        for item in islice(self.records(shard), limit):
+            yield "", "", item

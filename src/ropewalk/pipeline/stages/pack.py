@@ -20,7 +20,7 @@ from ropewalk.core.units import Count
 from ropewalk.data.corpus import Corpus, read_documents
 from ropewalk.data.encoder import Engine, Resolved, choose_engine, open_encoder, without_ends
 from ropewalk.data.token_store import Layout, id_type, join_shards, with_ends, write_encoded
-from ropewalk.data.tokenizer import Tokenizer, Vocabulary
+from ropewalk.data.tokenizer import Tokenizer, kept_vocabulary
 from ropewalk.data.tokens import Attend, Packing, Tokens
 from ropewalk.pipeline.stage import Context, Facts, Stage
 
@@ -95,7 +95,7 @@ class Encode:
     def __call__(self, shard: Shard, folder: Path) -> Outcome:
         import pyarrow.compute as pc
 
-        vocabulary = Vocabulary(self.tokenizer)
+        vocabulary = kept_vocabulary(self.tokenizer)
         vocabulary.engine.encode_special_tokens = not self.controls
         encode, kind = open_encoder(vocabulary, self.engine), id_type(vocabulary.size)
         bos, eos = vocabulary.bos_id if self.bos else None, vocabulary.eos_id if self.eos else None

@@ -15,10 +15,11 @@ from ropewalk.core.component import RUNTIME
 from ropewalk.core.errors import DataError
 from ropewalk.core.reference import Ref
 from ropewalk.core.units import Bytes, Count
-from ropewalk.data.chat import TEMPLATES
+from ropewalk.data.chat import TEMPLATES, Writer
 from ropewalk.data.corpus import Corpus
 from ropewalk.data.encoder import Engine, Resolved, choose_engine, open_encoder, resolve_engine
-from ropewalk.data.tokenizer import CHATML, END, Pretokenizer, Tokenizer, Vocabulary, save_tokenizer
+from ropewalk.data.templates import CONTROLS
+from ropewalk.data.tokenizer import END, Pretokenizer, Tokenizer, Vocabulary, save_tokenizer
 from ropewalk.data.tokenizer_facts import Measured, changed_characters, measure, vocabulary_facts
 from ropewalk.data.tokenizer_import import load_tokenizer, tokenizer_files
 from ropewalk.pipeline.stage import Context, Facts, Stage
@@ -46,7 +47,7 @@ class TrainTokenizer(Stage, type="tokenizer"):
     """bpe merges bytes, unigram chooses likely pieces; wordpiece can be loaded but not trained: each training finds another one."""
     size: Annotated[Count, Field(gt=0)] = 4096
     """Number of ids, control tokens included; at most as many as the corpus has merges for."""
-    special: Literal["none", "chatml"] = "none"
+    special: Literal["none", "alpaca", "chatml", "gemma", "llama3", "mistral", "plain", "qwen3", "zephyr"] = "none"
     """Control tokens for a chat template."""
     min_frequency: int = Field(default=2, ge=1)
     """A pair seen less often is not merged."""
@@ -84,7 +85,7 @@ class TrainTokenizer(Stage, type="tokenizer"):
 
     @property
     def controls(self) -> tuple[str, ...]:
-        return (END, *CHATML) if self.special == "chatml" else (END,)
+        return (END, *CONTROLS.get(self.special, ()))
 
     @property
     def words(self) -> Pretokenizer:
@@ -128,7 +129,9 @@ class TrainTokenizer(Stage, type="tokenizer"):
             if metrics["size"] < self.size:
                 message = "%s: the corpus has words for %d ids, not %d; more text, or min_frequency: 1, makes more"
                 context.log.warning(message, context.name, metrics["size"], self.size)
-        save_tokenizer(engine, context.out, TEMPLATES["chatml"].jinja if self.special == "chatml" else template, ends)
+        save_tokenizer(engine, context.out, template, ends)
+        if self.special in TEMPLATES:
+            save_tokenizer(engine, context.out, Writer(TEMPLATES[self.special], Vocabulary(context.out)).jinja, ends)
         vocabulary = Vocabulary(context.out)
         return Facts(metrics={**metrics, "size": vocabulary.size, **self._measured(context, vocabulary, corpus)})
 
