@@ -95,7 +95,7 @@ def test_gguf_and_modelfile_hold_the_same_weights(home: Path) -> None:
     run = recipe_in(home).run(quiet=True)
     model = run["model"]
     assert isinstance(model, Model) and model.manifest.metrics["gguf_max_difference"] == 0.0
-    reader = gguf.GGUFReader(model.path / "model.gguf")
+    reader = gguf.GGUFReader(model.path / "weights.gguf")
     found = {tensor.name: tensor.data for tensor in reader.tensors}
     assert np.array_equal(found["token_embd.weight"], model.load().embed.weight.detach().numpy())
     fields = {name: field.contents() for name, field in reader.fields.items()}
@@ -103,7 +103,7 @@ def test_gguf_and_modelfile_hold_the_same_weights(home: Path) -> None:
     assert len(fields["tokenizer.ggml.tokens"]) == model.vocab_size and "<|im_end|>" in fields["tokenizer.ggml.tokens"]
     text = (model.path / "Modelfile").read_text()
     assert (
-        text.startswith("FROM ./model.gguf\n")
+        text.startswith("FROM ./weights.gguf\n")
         and 'PARAMETER stop "<|im_end|>"' in text
         and "{{- range .Messages }}<|im_start|>{{ .Role }}\n" in text
     )

@@ -19,6 +19,7 @@ from ropewalk.core.errors import DataError
 from ropewalk.core.load import nearest
 from ropewalk.core.seed import torch_generator
 from ropewalk.models.gpt_module import Decoder
+from ropewalk.models.huggingface_module import HuggingFaceDecoder
 from ropewalk.models.names import outward
 
 if TYPE_CHECKING:
@@ -128,7 +129,8 @@ def own_weight(layer: nn.Linear) -> Tensor:
 def parts_of(module: nn.Module, name: str, layer: nn.Linear) -> list[Part]:
     """What a layer is in transformers; for a module that is no decoder of ours, itself."""
     if not isinstance(module, Decoder):
-        return [Part("own", name, 0, layer.out_features)]
+        own = name.removeprefix("model.") if isinstance(module, HuggingFaceDecoder) else name
+        return [Part("own", own, 0, layer.out_features)]
     sizes = torch.empty(layer.out_features, layer.in_features, device="meta")
     found, at = [], 0
     for outside, tensor in outward(module.shape, {f"{name}.weight": sizes}).items():
@@ -211,9 +213,14 @@ def merge_adapters(module: nn.Module) -> None:
     module.requires_grad_(True)
 
 
-def without_dropout(module: Decoder) -> None:
+def without_dropout(module: nn.Module) -> None:
     """No draws in the model or its adapters: a difference of two log-probabilities would be mostly their noise."""
-    for block in module.blocks:
+    for block in module.blocks if isinstance(module, Decoder) else ():
         block.dropout = 0.0  # type: ignore[assignment]
-    for _, layer in adapted_layers(module):
-        layer.dropout = 0.0
+    for layer in module.modules():
+        if isinstance(layer, nn.Dropout):
+            layer.p = 0.0
+        elif isinstance(layer, AdaptedLinear):
+            layer.dropout = 0.0
+        elif isinstance(getattr(layer, "attention_dropout", None), float):  # transformers' attention layers
+            layer.attention_dropout = 0.0  # type: ignore[assignment]

@@ -27,18 +27,20 @@ _IGNORED = ("attn.bias", "attn.masked_bias", "rotary_emb.inv_freq", "lm_head.wei
 
 def save_model(folder: Path, module: Decoder | HuggingFaceDecoder, tokenizer_folder: Path | None) -> None:
     """Write config.json, model.safetensors, generation_config.json and a copy of the tokenizer's files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if isinstance(module, HuggingFaceDecoder):
+        module.save(folder)
+    else:
+        _save_weights(folder, module)
     save_config(folder, module, tokenizer_folder)
-    if isinstance(module, Decoder):
-        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
-        save_file(outward(module.shape, weights), folder / WEIGHTS, {"format": "pt"})
 
 
 def save_config(folder: Path, module: Decoder | HuggingFaceDecoder, tokenizer_folder: Path | None) -> None:
-    """All of a model's folder but a decoder's weights."""
+    """All of a model's folder but its weights."""
     folder.mkdir(parents=True, exist_ok=True)
     special = _special(tokenizer_folder)
     if isinstance(module, HuggingFaceDecoder):
-        module.save(folder)
+        module.save_config(folder)
     else:
         config = config_of(module.shape, module.vocab_size, special)
         (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
@@ -50,6 +52,11 @@ def save_config(folder: Path, module: Decoder | HuggingFaceDecoder, tokenizer_fo
         for name in TOKENIZER_FILES:
             if (tokenizer_folder / name).is_file():
                 shutil.copyfile(tokenizer_folder / name, folder / name)
+
+
+def _save_weights(folder: Path, module: Decoder) -> None:
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+    save_file(outward(module.shape, weights), folder / WEIGHTS, {"format": "pt"})
 
 
 def load_module(folder: Path, device: str = "cpu", dtype: torch.dtype | None = None) -> Decoder:

@@ -81,6 +81,10 @@ class HuggingFaceDecoder(nn.Module):
     def save(self, folder: Path) -> None:
         """config.json, which says how to open it again, and model.safetensors."""
         self.model.save_pretrained(folder, safe_serialization=True, max_shard_size="1000GB")
+        self.save_config(folder)
+
+    def save_config(self, folder: Path) -> None:
+        self.model.config.save_pretrained(folder)
         config = read_config(folder)
         (folder / "config.json").write_text(json.dumps({**config, MARK: MARKED}, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 

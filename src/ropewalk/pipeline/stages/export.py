@@ -21,7 +21,7 @@ from ropewalk.evaluate.verdict import Verdict
 from ropewalk.models.model import Model
 from ropewalk.pipeline.stage import Context, Facts, Stage
 
-WEIGHTS, GGUF = "model.safetensors", "model.gguf"
+WEIGHTS, GGUF = "model.safetensors", "weights.gguf"  # a folder with model.gguf is read from that
 
 
 class Export(Stage, type="export"):

@@ -19,7 +19,7 @@ from ropewalk.core.ledger import Ledger, add_counts, tally
 from ropewalk.core.reference import Ref
 from ropewalk.core.shards import Outcome, Shard
 from ropewalk.core.units import Count
-from ropewalk.data.chat import TEMPLATES, Writer, template_of
+from ropewalk.data.chat import OWN, TEMPLATES, Writer, template_of
 from ropewalk.data.masks import encode_pieces
 from ropewalk.data.pairs import Answer, Pair, Pairs, read_pairs
 from ropewalk.data.records import Rejected
@@ -27,6 +27,7 @@ from ropewalk.data.token_store import EncodedShard, Layout, join_shards
 from ropewalk.data.tokenizer import Tokenizer, Vocabulary, kept_vocabulary
 from ropewalk.data.tokens import Grouping, Tokens
 from ropewalk.pipeline.stage import Context, Facts, Stage
+from ropewalk.pipeline.stages.render import TemplateName
 from ropewalk.pipeline.stages.tokenizer import TrainTokenizer
 
 TooLong = Literal["drop", "crop_prompt", "error"]
@@ -47,7 +48,7 @@ class RenderPairs(Stage, type="render_pairs"):
     judged: bool = False
     """For the task kto: each answer by itself, good or bad, beside one that answers another prompt. Otherwise single answers are
     dropped, and a sequence is a chosen and a rejected answer."""
-    template: Literal["alpaca", "chatml", "gemma", "llama3", "mistral", "plain", "qwen3", "zephyr"] = "chatml"
+    template: TemplateName = "chatml"
     """How turns are written."""
     length: Annotated[Count, Field(gt=0)]
     """Positions of the longest answer with its prompt."""
@@ -58,15 +59,17 @@ class RenderPairs(Stage, type="render_pairs"):
 
     def fingerprint(self) -> Any:
         """The tokenizer library's version."""
-        return {"tokenizers": library_version("tokenizers")}
+        return {"tokenizers": library_version("tokenizers"), "jinja2": library_version("jinja2")}
 
     def problems(self, upstream: Mapping[str, Stage | Artifact]) -> list[tuple[str, str]]:
         return missing_controls(self.template, upstream.get("tokenizer"))
 
     def make(self, context: Context) -> Facts:
         vocabulary = context.open(self.tokenizer).vocabulary()
-        if missing := TEMPLATES[self.template].controls() - set(vocabulary.controls):
-            raise DataError(f"{context.name}: the tokenizer lacks {', '.join(sorted(missing))}", remedy=f"set `special: {self.template}`")
+        try:
+            writer = Writer(template_of(self.template, vocabulary), vocabulary)
+        except DataError as error:
+            raise DataError(f"{context.name}: {error.message}", remedy=error.remedy) from None
         shard_function = _RenderShard(self.tag, vocabulary.folder, self.template, self.judged, self.length, self.too_long)
         receipts = context.map(shard_function, context.open(self.input).shards(), "pairs")
         counts = add_counts(receipt.counts for receipt in receipts)
@@ -76,14 +79,14 @@ class RenderPairs(Stage, type="render_pairs"):
             raise DataError(f"{context.name}: no pair is left of {counts['records_in']} ({reasons})", remedy="raise length, or see judged")
         grouping: Grouping = "judged" if self.judged else "pairs"
         layout = Layout(self.length, grouping, "document", self.holdout, context.seed)
-        report = join_shards(context.out, vocabulary, layout, Writer(TEMPLATES[self.template], vocabulary).jinja)
+        report = join_shards(context.out, vocabulary, layout, writer.jinja)
         layout.check_split(context.name, counts["kept"], report, "pair")
         return Facts(counts, {**report, "sequences": sequences, "cropped_tokens": cropped})
 
 
 def missing_controls(template: str, tokenizer: Component | Artifact | None) -> list[tuple[str, str]]:
     """The problem of a tokenizer stage that reserves too few control tokens for a template."""
-    if isinstance(tokenizer, TrainTokenizer) and tokenizer.from_ is None:
+    if template != OWN and isinstance(tokenizer, TrainTokenizer) and tokenizer.from_ is None:
         missing = TEMPLATES[template].controls() - set(tokenizer.controls)
         if missing:
             return [("template", f"{template} needs {', '.join(sorted(missing))}: set `special: {template}` in the tokenizer stage")]
@@ -130,10 +133,12 @@ class _RenderShard:
             return [], 0, "no_other_answer"
         whole = 0
         while True:
-            written = {side: _encoded(pair, answer, writer) for side, answer in _sides(pair)}
-            if refused := [side.reason for side in written.values() if isinstance(side, Rejected)]:
-                return [], 0, refused[0]
-            sides = {side: found for side, found in written.items() if not isinstance(found, Rejected)}
+            sides = dict[str, Encoded]()
+            for side, answer in _sides(pair):
+                found = _encode(pair, answer, writer)
+                if isinstance(found, Rejected):
+                    return [], 0, found.reason
+                sides[side] = found
             longest = max(len(ids) for ids, _ in sides.values())
             whole = whole or sum(len(ids) for ids, _ in sides.values())
             if longest - 1 <= self.length or self.too_long != "crop_prompt" or len(pair.prompt) == 1:
@@ -149,7 +154,7 @@ class _RenderShard:
         lost = whole - sum(len(ids) for ids, _ in sides.values())
         if not self.judged:
             return [[sides["chosen"], sides["rejected"]]], lost, ""
-        other = _encoded(pair, others[0], writer)
+        other = _encode(pair, others[0], writer)
         if isinstance(other, Rejected):
             return [], 0, other.reason
         strange = (other[0][: self.length + 1], other[1][: self.length + 1])
@@ -158,15 +163,18 @@ class _RenderShard:
         return [[sides[side] if side == own else NOTHING for side in ("chosen", "rejected")] + [strange] for own in sides], lost, ""
 
 
-def _encoded(pair: Pair, answer: Answer, writer: Writer) -> Encoded | Rejected:
+def _encode(pair: Pair, answer: Answer, writer: Writer) -> Encoded | Rejected:
     """The prompt is encoded by itself, as it is when the model is asked: its ids depend on no answer."""
     rendering = writer.write(pair.chat(answer), "last")
     if isinstance(rendering, Rejected):
         return rendering
-    scored = [place for place, piece in enumerate(rendering.pieces) if piece.trained]
-    if not scored:
+    last = max((place for place, piece in enumerate(rendering.pieces) if piece.trained), default=-1)
+    pieces = rendering.pieces[: last + 1]  # what a template writes behind the answer's end is no part of it
+    first = next((place for place, piece in enumerate(pieces) if piece.trained), 0)
+    if not first:
         return Rejected("nothing_trained", pair.id)
-    first, pieces = scored[0], rendering.pieces[: scored[-1] + 1]
+    if rendering.unended:
+        return Rejected("end_not_trained", pair.id)
     parts = [encode_pieces(part, writer.vocabulary) for part in (pieces[:first], pieces[first:])]
     return np.concatenate([ids for ids, _ in parts]), np.concatenate([trained for _, trained in parts])
 
