@@ -20,7 +20,7 @@ from ropewalk.core.errors import DataError, RopewalkError
 from ropewalk.data.tokenizer import Vocabulary
 from ropewalk.models.generate_module import generate
 from ropewalk.models.model import load_model
-from ropewalk.pipeline.open_model import find_model
+from ropewalk.pipeline.open_model import find_model, open_model
 from writing_kit import make_model
 
 LENGTH = ["--max-tokens", "12", "--device", "cpu"]
@@ -104,6 +104,7 @@ def test_a_stage_of_a_run_is_named_by_run_and_stage(folder: Path, tmp_path: Path
     assert find_model("mine:sft").key == find_model("mine:as_file").key == find_model("runs/mine:sft").key == "abc"
     assert find_model("runs/mine/stages/sft").key == find_model("path:runs/mine/stages/sft").key == "abc"
     assert call("generate", "mine:sft", "the cat", *LENGTH) == expected(folder, "the cat") + "\n"
+    assert open_model("runs/mine/stages/sft", "cpu").name == "sft" and open_model("mine:sft", "cpu").name == "mine:sft"
     with pytest.raises(DataError, match=r"no finished stage 'sfd' .*did you mean 'sft'"):
         find_model("mine:sfd")
     with pytest.raises(DataError, match=r"no such run .*did you mean 'mine'"):

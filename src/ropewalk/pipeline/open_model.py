@@ -74,5 +74,5 @@ def open_model(place: str, device: str = "auto", at_once: int = 16) -> OpenModel
     vocabulary = Vocabulary(model.tokenizer_path)
     module = model.load(pick_device(device))
     writer = Writer(module, vocabulary, model.end_ids(), at_once)
-    name = place if not Path(place).exists() else Path(place).resolve().name
+    name = place if not Path(place).exists() else Path(place).absolute().name
     return OpenModel(name, writer, vocabulary, ChatPrompt(vocabulary))
