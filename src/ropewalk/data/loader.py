@@ -28,6 +28,7 @@ class Batch:
     positions: NDArray[np.int64]  # (B, T), from 0 in each segment (in each row where attention crosses documents)
     documents: NDArray[np.int32]  # (B, T), 0 = padding, else the segment attention stays in
     sequences: NDArray[np.int64]  # (B,) numbers of the sequences in the store
+    features: NDArray[np.float32] | None = None  # (B, T, F) of rows for a head; see `data/rows.py`
 
 
 class Batches(Protocol):
@@ -145,7 +146,8 @@ def parted(batch: Batch, size: int) -> Iterator[Batch]:
     """The batch in parts of at most `size` rows, in order."""
     for start in range(0, len(batch.sequences), size):
         part = slice(start, start + size)
-        yield Batch(batch.tokens[part], batch.targets[part], batch.positions[part], batch.documents[part], batch.sequences[part])
+        features = None if batch.features is None else batch.features[part]
+        yield Batch(batch.tokens[part], batch.targets[part], batch.positions[part], batch.documents[part], batch.sequences[part], features)
 
 
 def _spread(values: NDArray[Any], target: NDArray[np.int64] | None, shape: tuple[int, int], empty: int) -> NDArray[Any]:

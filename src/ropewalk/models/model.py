@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import torch
 
     from ropewalk.models.gpt_module import Decoder
+    from ropewalk.models.head_folder import Asked
 
 
 class Model(Artifact, kind="Model"):
@@ -42,6 +43,17 @@ class Model(Artifact, kind="Model"):
     def tokenizer_path(self) -> Path:
         """The folder holding tokenizer.json: the model's own."""
         return self.path
+
+    @property
+    def headed(self) -> bool:
+        """Whether it is an encoder with a head of its own."""
+        return (self.path / "head.json").is_file()
+
+    def asked(self, device: str = "cpu") -> Asked:
+        """Encoder and head, in evaluation mode."""
+        from ropewalk.models.head_folder import load_headed
+
+        return load_headed(self.path, device)
 
     def load(self, device: str = "cpu", dtype: torch.dtype | None = None) -> Decoder:
         """The module in evaluation mode with the folder's weights; fp32 unless `dtype` says otherwise."""

@@ -18,6 +18,7 @@ from ropewalk.core.errors import ChangedRun, CheckpointError, DataError
 from ropewalk.core.events import Event, Recovered, Started, StopRequest
 from ropewalk.core.seed import derive
 from ropewalk.data.mixed_loader import open_loader
+from ropewalk.data.rows import Rows
 from ropewalk.data.tokenizer import Vocabulary
 from ropewalk.data.tokens import Split
 from ropewalk.hardware.device import pick_device
@@ -25,6 +26,8 @@ from ropewalk.hardware.memory import MicroBatch, default_micro_batch
 from ropewalk.hardware.precision import resolve_precision
 from ropewalk.models.folder_module import save_model
 from ropewalk.models.generate_module import generate
+from ropewalk.models.head_folder import save_headed
+from ropewalk.pipeline.heads import headed
 from ropewalk.pipeline.stage import Context, Facts
 from ropewalk.tasks.measure import mean_loss
 from ropewalk.train.checkpoint import Checkpoints, damage, load_weights, restore
@@ -110,7 +113,7 @@ class Training:
         )
         self._remember()
         self._take_result()
-        save_model(context.out, self.module, self.tokens.tokenizer_path)
+        self._save()
         shutil.copyfile(context.work / LOG_FILE, context.out / LOG_FILE)
         return Facts(metrics=self._metrics())
 
@@ -163,9 +166,18 @@ class Training:
         eased = {"micro_batch_retries": self.sizes.retries} if self.sizes.retries else {}
         return {**numbers, **({"rollbacks": state.rollbacks} if state.rollbacks else {}), **eased, **last, **best}
 
+    def _save(self) -> None:
+        if isinstance(self.tokens, Rows):
+            assert self.stage.init is not None, "rows have an encoder to begin with"
+            save_headed(self.context.out, self.module, self.context.open(self.stage.init).path)
+        else:
+            save_model(self.context.out, self.module, self.tokens.tokenizer_path)
+
     def _module(self) -> Decoder:
         """A new model, or the one to go on with; it must fit the data's tokenizer and length."""
         stage, context, tokens = self.stage, self.context, self.tokens
+        if isinstance(tokens, Rows) and stage.init is None:
+            raise DataError(f"{context.name}: rows are for an encoder's head", remedy="name the encoder: init: path:FOLDER, in place of model")
         if stage.model is not None:
             module = stage.model.build(tokens.facts.vocab_size, derive(context.seed, "model")).to(self.device)
         else:
@@ -176,7 +188,7 @@ class Training:
                     f"{context.name}: {stage.data.target} was encoded by another tokenizer than that of {stage.init.target}",
                     remedy="make the data with the tokenizer that the model was trained with",
                 )
-            module = start.load(self.device)
+            module = headed(stage, context, tokens, start, self.device) if isinstance(tokens, Rows) else start.load(self.device)
         if tokens.length > module.shape.context:
             raise DataError(
                 f"{context.name}: sequences of {tokens.length} tokens are longer than the model's context of {module.shape.context}",
@@ -185,8 +197,9 @@ class Training:
         return module
 
     def _state(self) -> TrainState:
-        named = list(self.module.named_parameters())
-        average = {name: parameter.detach().clone() for name, parameter in named} if self.stage.average else None
+        named = [(name, parameter) for name, parameter in self.module.named_parameters() if parameter.requires_grad]
+        every = self.module.named_parameters()
+        average = {name: parameter.detach().clone() for name, parameter in every} if self.stage.average else None
         return TrainState(self.module, self.stage.optimizer.build(named), average)
 
     def _resume(self) -> None:

@@ -28,6 +28,7 @@ class TorchBatch:
     trained: Tensor | None  # (N,) int64 rows of the flattened batch that predict something; None where all do
     weight: int
     """Number of predicted tokens."""
+    features: Tensor | None = None  # (B, T, F) of rows for a head
 
 
 class Loss(NamedTuple):

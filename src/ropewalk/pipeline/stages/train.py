@@ -13,6 +13,7 @@ from ropewalk.core.component import RUNTIME, SAFE, as_tree
 from ropewalk.core.reference import Ref
 from ropewalk.data.loading import Loading
 from ropewalk.data.mixture import Mixture
+from ropewalk.data.rows import Rows
 from ropewalk.data.tokens import Tokens
 from ropewalk.hardware.device import pick_device
 from ropewalk.hardware.precision import resolve_precision
@@ -40,8 +41,8 @@ class Train(Stage, type="train"):
     makes: ClassVar[type[Artifact]] = Model
     seeded: ClassVar[bool] = True
 
-    data: Ref[Tokens | Mixture]
-    """Tokens from pack, windows or render, or a mixture of them; their tokenizer goes into the model."""
+    data: Ref[Tokens | Mixture | Rows]
+    """Tokens from pack, windows or render, a mixture of them, or Rows for a head; their tokenizer goes into the model."""
     task: Task = Field(default="lm", validate_default=True)
     """What is learned from them."""
     model: Architecture | None = None

@@ -1,0 +1,138 @@
+"""Questions about documents: does the model find the passages that answer?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+
+from ropewalk.core.errors import DataError
+from ropewalk.core.reference import Ref
+from ropewalk.data.spans import SpanExample, Spans
+from ropewalk.evaluate.scores import Measure, SuiteResult
+from ropewalk.evaluate.scoring import Subject
+from ropewalk.evaluate.span_metrics import best_threshold, exact_match, iou, overlap_f1, token_f1
+from ropewalk.evaluate.suites.suite import Suite
+
+if TYPE_CHECKING:
+    from ropewalk.evaluate.span_predictor import Passage
+
+
+class SpanEvidence(Suite, type="span_evidence"):
+    """Exact match, token F1 and overlap of the best passage, F1 over all passages; with baselines, and per label."""
+
+    measures: ClassVar[tuple[str, ...]] = ("f1", "exact_match", "iou", "overlap_f1")
+
+    data: Ref[Spans]
+    """The examples, those of the part `validation` for choosing thresholds."""
+    part: Literal["train", "validation", "test"] = "test"
+    """Which examples are asked."""
+
+    def run(self, subject: Subject, open_ref: Callable[[Ref[Any]], Any], advance: Callable[[int], None]) -> SuiteResult:
+        from ropewalk.evaluate.sentence_baselines import SentenceBaselines
+        from ropewalk.evaluate.span_predictor import SpanPredictor
+
+        spans: Spans = open_ref(self.data)
+        texts = spans.texts
+        asked, chosen = list(spans.examples(self.part)), list(spans.examples("validation"))
+        if not asked:
+            raise DataError(f"{self.data.target} has no examples in part {self.part!r}", remedy="name another part")
+        predictor = SpanPredictor(subject.module, subject.vocabulary, subject.device)  # type: ignore[arg-type]
+        every = [*asked, *chosen]
+        predictor.remember([texts[one.document] for one in every], [one.question for one in every])
+        answered = [_advanced(predictor.passages(texts[one.document], one.question), advance) for one in every]
+        least = _threshold(chosen, answered[len(asked) :], texts)
+        several = _several(chosen, answered[len(asked) :], least)
+        rivals = SentenceBaselines(spans.examples("train"), texts, predictor.embed)
+        rows = [_Row(one, texts[one.document], passages, least, several) for one, passages in zip(asked, answered[: len(asked)], strict=True)]
+        others = [rivals.choose(texts[one.document], one.question) for one in asked]
+        ones = np.ones(len(asked))
+        baselines = {name: np.array([token_f1(row.answers, row.text[slice(*other[name])]) for row, other in zip(rows, others, strict=True)]) for name in others[0]}
+        measures = [
+            Measure("f1", "token F1", np.array([row.f1 for row in rows]), ones, True, baselines=baselines),
+            Measure("exact_match", "share", np.array([row.exact for row in rows]), ones, True, "proportion"),
+            Measure("iou", "share of characters", np.array([row.iou for row in rows]), ones, True),
+            Measure("overlap_f1", "F1 over passages", np.array([row.overlap for row in rows]), ones, True),
+        ]
+        tables = {
+            "threshold": least,
+            "several_from": several,
+            "labels": _by_label(rows),
+            "shown": [row.shown(other) for row, other in zip(rows, others, strict=True)][:60],
+        }
+        counts = {"answered": sum(bool(row.best) for row in rows), "validation_items": len(chosen), "no_answer_items": sum(not one.spans for one in asked)}
+        return SuiteResult([one.id for one in asked], [one.group for one in asked], measures, counts, tables)
+
+
+class _Row:
+    """One item: its answers, what was predicted, and what that is worth."""
+
+    def __init__(self, one: SpanExample, text: str, passages: list[Passage], least: float, several: float) -> None:
+        self.one, self.text = one, text
+        self.answers = [text[start:end] for start, end in one.spans]
+        self.best = passages[0] if passages and passages[0].score >= least else None
+        place = (self.best.start, self.best.end) if self.best else None
+        predicted = text[slice(*place)] if place else ""
+        self.f1, self.exact, self.iou = token_f1(self.answers, predicted), exact_match(self.answers, predicted), iou(one.spans, place)
+        self.passages = chosen(passages, least, several)
+        self.overlap = overlap_f1(one.spans, self.passages)
+
+    def shown(self, baselines: dict[str, tuple[int, int]]) -> dict[str, Any]:
+        """The item for the report's page."""
+        return {
+            "id": self.one.id,
+            "question": self.one.question,
+            "label": self.one.label,
+            "text": self.text,
+            "gold": [list(span) for span in self.one.spans],
+            "predicted": [list(span) for span in self.passages],
+            "f1": round(self.f1, 4),
+        }
+
+
+def chosen(passages: list[Passage], least: float, several: float) -> list[tuple[int, int]]:
+    """The best passage if it reaches `least`, and those after it that reach `several` and overlap none before."""
+    found: list[tuple[int, int]] = []
+    for number, one in enumerate(passages):
+        if one.score < (several if number else least):
+            break
+        if all(one.end <= start or end <= one.start for start, end in found):
+            found.append((one.start, one.end))
+    return found
+
+
+def _advanced(passages: list[Passage], advance: Callable[[int], None]) -> list[Passage]:
+    advance(1)
+    return passages
+
+
+def _threshold(examples: list[SpanExample], answered: list[list[Passage]], texts: dict[str, str]) -> float:
+    """From which score there is an answer: the best F1 on the validation examples."""
+    scored = [(one, passages[0]) for one, passages in zip(examples, answered, strict=True) if passages]
+    if all(one.spans for one, _ in scored):
+        return float("-inf")
+    answers = [[texts[one.document][start:end] for start, end in one.spans] for one, _ in scored]
+    gained = [token_f1(right, texts[one.document][best.start : best.end]) for right, (one, best) in zip(answers, scored, strict=True)]
+    return best_threshold([best.score for _, best in scored], gained, [float(not right) for right in answers])
+
+
+def _several(examples: list[SpanExample], answered: list[list[Passage]], least: float) -> float:
+    """From which score a second passage is given: the best F1 over passages on the validation examples, of twenty quantiles."""
+    later = [one.score for passages in answered for one in passages[1:6]]
+    candidates = [float("inf"), *np.quantile(later, np.linspace(0.5, 1, 20)).tolist()] if later else [float("inf")]
+
+    def worth(score: float) -> float:
+        pairs = zip(examples, answered, strict=True)
+        return float(np.mean([overlap_f1(one.spans, chosen(passages, least, score)) for one, passages in pairs])) if examples else 0.0
+
+    return max(candidates, key=worth)
+
+
+def _by_label(rows: list[_Row]) -> dict[str, dict[str, float]]:
+    found = {}
+    for label in sorted({row.one.label for row in rows}):
+        some = [row for row in rows if row.one.label == label]
+        means = {name: float(np.mean([getattr(row, name) for row in some])) for name in ("f1", "exact", "iou", "overlap")}
+        found[label] = {"items": len(some), **{name: round(value, 4) for name, value in means.items()}}
+    return found
