@@ -170,7 +170,7 @@ def gather(table: RowTable, rows: NDArray[np.int64]) -> Batch:
     batch = Batch(
         np.zeros(shape, np.int64),
         np.full(shape, IGNORED, np.int64),
-        np.broadcast_to(np.arange(shape[1]), shape),
+        np.tile(np.arange(shape[1]), (shape[0], 1)),
         np.zeros(shape, np.int32),
         rows,
         features,

@@ -30,7 +30,8 @@ class SentenceFeatures(Component):
 
     slots: str = ""
     """A pattern whose groups are the parts of a question that ask for something of their own, such as
-    `difference between (.+) and (.+)\\?`: words and meaning are compared with each part too. A question that it doesn't fit has empty ones."""
+    `difference between (.+) and (.+)\\?`: words and meaning are compared with each
+    part too. A question that it doesn't fit has empty ones."""
     embedding: Annotated[float, Field(ge=0)] = 3.0
     """Length of the sentence's own embedding among the features; 0 leaves it out."""
 

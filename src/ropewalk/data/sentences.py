@@ -10,7 +10,8 @@ _SHORTENED = re.compile(r"(?:\b(?:vs|e\.g|i\.e|[Ff]igs?|al|Drs?|Mrs?|Ms|Prof|No|
 
 def sentences(text: str) -> list[tuple[int, int]]:
     """[start, end) of each sentence, in order; white space between them is in none. `vs.` and initials end no sentence."""
-    found, start = [], 0
+    found: list[tuple[int, int]] = []
+    start = 0
     for match in _BREAK.finditer(text):
         end = match.start() + len(match.group().rstrip())
         if "\n" not in match.group() and _SHORTENED.search(text, max(start, end - 12), end):

@@ -26,29 +26,41 @@ class _Embeddings(nn.Module):
         return self.LayerNorm(found)  # type: ignore[no-any-return]
 
 
+class _Attention(nn.Module):
+    """Heads over `inner` projections, added to what came in and normalised after; `self` is the name in the folder."""
+
+    def __init__(self, shape: EncoderShape) -> None:
+        super().__init__()
+        width = shape.width
+        self.heads = shape.heads
+        self.self = nn.ModuleDict({name: nn.Linear(width, width) for name in ("query", "key", "value")})
+        self.output = nn.ModuleDict({"dense": nn.Linear(width, width), "LayerNorm": nn.LayerNorm(width, eps=shape.norm_epsilon)})
+
+    def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        batch, length, width = hidden.shape
+        query, key, value = (
+            self.self[name](hidden).view(batch, length, self.heads, width // self.heads).transpose(1, 2)
+            for name in ("query", "key", "value")
+        )
+        seen = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        joined = self.output["dense"](seen.transpose(1, 2).reshape(batch, length, width))
+        found: Tensor = self.output["LayerNorm"](joined + hidden)
+        return found
+
+
 class _Layer(nn.Module):
     """Attention and feed-forward part, each added and normalised after."""
 
     def __init__(self, shape: EncoderShape) -> None:
         super().__init__()
         width, norm = shape.width, shape.norm_epsilon
-        self.heads, self.activation = shape.heads, functional.gelu if shape.activation == "gelu" else functional.relu
-        inner = nn.ModuleDict({name: nn.Linear(width, width) for name in ("query", "key", "value")})
-        after = nn.ModuleDict({"dense": nn.Linear(width, width), "LayerNorm": nn.LayerNorm(width, eps=norm)})
-        self.attention = nn.ModuleDict({"self": inner, "output": after})
+        self.activation = functional.gelu if shape.activation == "gelu" else functional.relu
+        self.attention = _Attention(shape)
         self.intermediate = nn.ModuleDict({"dense": nn.Linear(width, shape.mlp_width)})
         self.output = nn.ModuleDict({"dense": nn.Linear(shape.mlp_width, width), "LayerNorm": nn.LayerNorm(width, eps=norm)})
 
     def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        batch, length, width = hidden.shape
-        parts = self.attention["self"]
-        query, key, value = (
-            parts[name](hidden).view(batch, length, self.heads, width // self.heads).transpose(1, 2) for name in ("query", "key", "value")
-        )
-        seen = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-        seen = seen.transpose(1, 2).reshape(batch, length, width)
-        after = self.attention["output"]
-        hidden = after["LayerNorm"](after["dense"](seen) + hidden)
+        hidden = self.attention(hidden, mask)
         grown = self.activation(self.intermediate["dense"](hidden))
         found: Tensor = self.output["LayerNorm"](self.output["dense"](grown) + hidden)
         return found

@@ -70,7 +70,9 @@ def save_headed(folder: Path, module: Headed, start: Path) -> None:
         prefix = "bert." if any(name.startswith("bert.") for name in weights) else ""
         weights |= {prefix + name: tensor.detach().cpu().contiguous() for name, tensor in module.encoder.state_dict().items()}
     save_file(weights, folder / WEIGHTS, {"format": "pt"})
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in module.head.state_dict().items()}, folder / HEAD, {"format": "pt"})
+    save_file(
+        {name: tensor.detach().cpu().contiguous() for name, tensor in module.head.state_dict().items()}, folder / HEAD, {"format": "pt"}
+    )
     facts = {"kind": module.kind, "spec": module.spec}
     (folder / FACTS).write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
@@ -95,4 +97,3 @@ def empty_head(kind: str, spec: dict[str, Any], weights: dict[str, Tensor]) -> n
     if kind == "windows":
         return SpanHead(width)
     return FeatureHead(width) if kind == "sentences" else PairHead(width, bool(spec["davidson"]))
-

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -10,8 +10,11 @@ import torch
 from ropewalk.core.errors import DataError
 from ropewalk.core.seed import derive
 from ropewalk.data.division import PARTS
+from ropewalk.data.mixture import Mixture
 from ropewalk.data.rows import Rows
-from ropewalk.models.head_folder import load_encoder
+from ropewalk.data.tokens import Tokens
+from ropewalk.models.folder_module import save_model
+from ropewalk.models.head_folder import load_encoder, save_headed
 from ropewalk.models.head_module import FeatureHead, Headed, PairHead, SpanHead
 from ropewalk.tasks.preference import Preference
 from ropewalk.tasks.span_qa import SpanQuestions
@@ -25,14 +28,20 @@ if TYPE_CHECKING:
 def headed(stage: Train, context: Context, rows: Rows, start: Model, device: str) -> Headed:
     """A module for the rows; DataError where the task is for others, or the features were made by another model than `init`."""
     facts, task = rows.facts, stage.task
-    kinds = {"sentences": "task: {type: span_qa, head: sentence}", "windows": "task: {type: span_qa, head: span}", "pairs": "task: preference"}
+    kinds = {
+        "sentences": "task: {type: span_qa, head: sentence}",
+        "windows": "task: {type: span_qa, head: span}",
+        "pairs": "task: preference",
+    }
     fits = {
         "sentences": isinstance(task, SpanQuestions) and task.head == "sentence",
         "windows": isinstance(task, SpanQuestions) and task.head == "span",
         "pairs": isinstance(task, Preference),
     }
     if not fits[facts.kind]:
-        raise DataError(f"{context.name}: {stage.data.target} holds {facts.kind}, which task {task.tag!r} can't learn from", remedy=kinds[facts.kind])
+        raise DataError(
+            f"{context.name}: {stage.data.target} holds {facts.kind}, which task {task.tag!r} can't learn from", remedy=kinds[facts.kind]
+        )
     if facts.encoder_key and facts.encoder_key != start.key:
         raise DataError(
             f"{context.name}: the features of {stage.data.target} hold embeddings of another encoder than init",
@@ -51,6 +60,15 @@ def headed(stage: Train, context: Context, rows: Rows, start: Model, device: str
         davidson = task.formulation == "davidson"
         return Headed(PairHead(len(mean), davidson, mean, scale), None, facts.kind, {**facts.spec, "davidson": davidson}).to(device)
     return Headed(FeatureHead(len(mean), mean, scale), None, facts.kind, facts.spec).to(device)
+
+
+def save_result(context: Context, stage: Train, data: Tokens | Mixture | Rows, module: Any) -> None:
+    """The Model's folder: a decoder's own, or that of the encoder with its head."""
+    if isinstance(data, Rows):
+        assert stage.init is not None, "problems() sees to it"
+        save_headed(context.out, module, context.open(stage.init).path)
+    else:
+        save_model(context.out, module, data.tokenizer_path)
 
 
 def _scales(rows: Rows) -> tuple[torch.Tensor, torch.Tensor]:

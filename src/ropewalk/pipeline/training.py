@@ -24,10 +24,8 @@ from ropewalk.data.tokens import Split
 from ropewalk.hardware.device import pick_device
 from ropewalk.hardware.memory import MicroBatch, default_micro_batch
 from ropewalk.hardware.precision import resolve_precision
-from ropewalk.models.folder_module import save_model
 from ropewalk.models.generate_module import generate
-from ropewalk.models.head_folder import save_headed
-from ropewalk.pipeline.heads import headed
+from ropewalk.pipeline.heads import headed, save_result
 from ropewalk.pipeline.stage import Context, Facts
 from ropewalk.tasks.measure import mean_loss
 from ropewalk.train.checkpoint import Checkpoints, damage, load_weights, restore
@@ -41,7 +39,6 @@ from ropewalk.train.signals import StopSignals
 from ropewalk.train.state import TrainState
 
 if TYPE_CHECKING:
-    from ropewalk.models.gpt_module import Decoder
     from ropewalk.pipeline.stages.train import Train
 
 LOG_FILE = "training.jsonl"
@@ -113,7 +110,7 @@ class Training:
         )
         self._remember()
         self._take_result()
-        self._save()
+        save_result(context, stage, self.tokens, self.module)
         shutil.copyfile(context.work / LOG_FILE, context.out / LOG_FILE)
         return Facts(metrics=self._metrics())
 
@@ -166,19 +163,12 @@ class Training:
         eased = {"micro_batch_retries": self.sizes.retries} if self.sizes.retries else {}
         return {**numbers, **({"rollbacks": state.rollbacks} if state.rollbacks else {}), **eased, **last, **best}
 
-    def _save(self) -> None:
-        if isinstance(self.tokens, Rows):
-            assert self.stage.init is not None, "rows have an encoder to begin with"
-            save_headed(self.context.out, self.module, self.context.open(self.stage.init).path)
-        else:
-            save_model(self.context.out, self.module, self.tokens.tokenizer_path)
-
-    def _module(self) -> Decoder:
+    def _module(self) -> Any:
         """A new model, or the one to go on with; it must fit the data's tokenizer and length."""
         stage, context, tokens = self.stage, self.context, self.tokens
-        if isinstance(tokens, Rows) and stage.init is None:
-            raise DataError(f"{context.name}: rows are for an encoder's head", remedy="name the encoder: init: path:FOLDER, in place of model")
+        module: Any
         if stage.model is not None:
+            assert not isinstance(tokens, Rows), "problems() sees to it"
             module = stage.model.build(tokens.facts.vocab_size, derive(context.seed, "model")).to(self.device)
         else:
             assert stage.init is not None, "a train stage has model or init"

@@ -26,6 +26,7 @@ def sentence_loss(model: Any, batch: TorchBatch) -> Tensor:
 
 def span_loss(model: Any, batch: TorchBatch) -> Tensor:
     """Cross-entropy of each answer's first and last token over the window; a token that is both counts as one."""
+    assert batch.documents is not None, "rows say what each place is"
     log_start, log_end = span_log_probabilities(model(batch.tokens, batch.documents, batch.features), batch.documents)
     first, last = (((batch.targets > 0) & (batch.targets & bit > 0)).float() for bit in (START, END))
     share = 1 / (first + last).clamp(min=1)

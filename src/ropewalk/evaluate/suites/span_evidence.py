@@ -18,6 +18,8 @@ from ropewalk.evaluate.suites.suite import Suite
 if TYPE_CHECKING:
     from ropewalk.evaluate.span_predictor import Passage
 
+SHOWN = 40  # items with their text, for the report
+
 
 class SpanEvidence(Suite, type="span_evidence"):
     """Exact match, token F1 and overlap of the best passage, F1 over all passages; with baselines, and per label."""
@@ -35,20 +37,25 @@ class SpanEvidence(Suite, type="span_evidence"):
 
         spans: Spans = open_ref(self.data)
         texts = spans.texts
-        asked, chosen = list(spans.examples(self.part)), list(spans.examples("validation"))
+        asked, held = list(spans.examples(self.part)), list(spans.examples("validation"))
         if not asked:
             raise DataError(f"{self.data.target} has no examples in part {self.part!r}", remedy="name another part")
         predictor = SpanPredictor(subject.module, subject.vocabulary, subject.device)  # type: ignore[arg-type]
-        every = [*asked, *chosen]
+        every = [*asked, *held]
         predictor.remember([texts[one.document] for one in every], [one.question for one in every])
         answered = [_advanced(predictor.passages(texts[one.document], one.question), advance) for one in every]
-        least = _threshold(chosen, answered[len(asked) :], texts)
-        several = _several(chosen, answered[len(asked) :], least)
+        least = _threshold(held, answered[len(asked) :], texts)
+        several = _several(held, answered[len(asked) :], least)
         rivals = SentenceBaselines(spans.examples("train"), texts, predictor.embed)
-        rows = [_Row(one, texts[one.document], passages, least, several) for one, passages in zip(asked, answered[: len(asked)], strict=True)]
+        rows = [
+            _Row(one, texts[one.document], passages, least, several) for one, passages in zip(asked, answered[: len(asked)], strict=True)
+        ]
         others = [rivals.choose(texts[one.document], one.question) for one in asked]
         ones = np.ones(len(asked))
-        baselines = {name: np.array([token_f1(row.answers, row.text[slice(*other[name])]) for row, other in zip(rows, others, strict=True)]) for name in others[0]}
+        baselines = {
+            name: np.array([token_f1(row.answers, row.text[slice(*other[name])]) for row, other in zip(rows, others, strict=True)])
+            for name in others[0]
+        }
         measures = [
             Measure("f1", "token F1", np.array([row.f1 for row in rows]), ones, True, baselines=baselines),
             Measure("exact_match", "share", np.array([row.exact for row in rows]), ones, True, "proportion"),
@@ -59,9 +66,13 @@ class SpanEvidence(Suite, type="span_evidence"):
             "threshold": least,
             "several_from": several,
             "labels": _by_label(rows),
-            "shown": [row.shown(other) for row, other in zip(rows, others, strict=True)][:60],
+            "shown": [row.shown() for row in rows[:SHOWN]],
         }
-        counts = {"answered": sum(bool(row.best) for row in rows), "validation_items": len(chosen), "no_answer_items": sum(not one.spans for one in asked)}
+        counts = {
+            "answered": sum(bool(row.best) for row in rows),
+            "validation_items": len(held),
+            "no_answer_items": sum(not one.spans for one in asked),
+        }
         return SuiteResult([one.id for one in asked], [one.group for one in asked], measures, counts, tables)
 
 
@@ -78,7 +89,7 @@ class _Row:
         self.passages = chosen(passages, least, several)
         self.overlap = overlap_f1(one.spans, self.passages)
 
-    def shown(self, baselines: dict[str, tuple[int, int]]) -> dict[str, Any]:
+    def shown(self) -> dict[str, Any]:
         """The item for the report's page."""
         return {
             "id": self.one.id,

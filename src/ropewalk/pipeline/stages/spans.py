@@ -67,18 +67,22 @@ class MakeSpans(Stage, type="spans"):
         write_spans(context.out, texts, divided)
         ledger.write(context.out / "ledger" / "00000.parquet")
         if alone := lonely([one.label for one in examples]):
-            context.log.warning("%s: %d labels have one example only, which is in one part: %s", context.name, len(alone), ", ".join(alone[:5]))
-        table = {
+            context.log.warning(
+                "%s: %d labels have one example only, which is in one part: %s", context.name, len(alone), ", ".join(alone[:5])
+            )
+        table: dict[str, int] = {
             **facts,
             "examples": len(examples),
             "without_answer": sum(not one.spans for one in examples),
-            **{part: parts.count(part) for part in PARTS},
+            **{str(part): parts.count(part) for part in PARTS},
         }
         context.log.info("%s: %s", context.name, ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in table.items()))
         by_label = {part: dict(sorted(Counter(one.label for one in divided if one.part == part).items())) for part in PARTS}
         return Facts(counts, {"table": table, "labels": by_label})
 
-    def _from_annotations(self, context: Context, ledger: Ledger) -> tuple[dict[str, str], list[SpanExample], dict[str, int], dict[str, int]]:
+    def _from_annotations(
+        self, context: Context, ledger: Ledger
+    ) -> tuple[dict[str, str], list[SpanExample], dict[str, int], dict[str, int]]:
         assert self.posts is not None and self.annotations is not None, "checked when the recipe was read"
         texts: dict[str, str] = {}
         groups: dict[str, str] = {}
@@ -87,7 +91,9 @@ class MakeSpans(Stage, type="spans"):
                 raise DataError(f"{context.name}: post {post.id!r} is there twice", remedy="remove one: annotations name posts by their id")
             group = value_at(post.meta, self.group) if self.group else post.id
             if not isinstance(group, str | int) or group == "":
-                raise DataError(f"{context.name}: post {post.id!r} has no {self.group!r} to be grouped by", remedy="name another field in group")
+                raise DataError(
+                    f"{context.name}: post {post.id!r} has no {self.group!r} to be grouped by", remedy="name another field in group"
+                )
             texts[post.id], groups[post.id] = post.text, str(group)
         gathered = Gathered(texts, groups, self.columns, self.fuzzy, self.overlapping, ledger)
         intake = Intake(self.annotations, Ledger(self.tag))
@@ -120,7 +126,12 @@ class MakeSpans(Stage, type="spans"):
             raise DataError(f"{context.name}: two questions have one id", remedy="give each question an id of its own")
         dropped = ledger.reasons()
         counts = tally(len(examples) + sum(dropped.values()), len(examples), dropped)
-        return texts, examples, counts, {"posts": len(texts), "annotations": counts["records_in"], "not_aligned": dropped.get("not_aligned", 0)}
+        return (
+            texts,
+            examples,
+            counts,
+            {"posts": len(texts), "annotations": counts["records_in"], "not_aligned": dropped.get("not_aligned", 0)},
+        )
 
     def _check(self, record: Mapping[str, Any]) -> None:
         """Raises DataError for a column that the first record lacks."""
@@ -137,7 +148,9 @@ class MakeSpans(Stage, type="spans"):
         intake = Intake(source, Ledger(self.tag))
         for shard in ready.shards():
             yield from intake.sift(ready.read(shard))
-        judge_intake(source, tally(intake.records_in, intake.records_in - intake.quarantined.total(), {}, intake.quarantined), intake.examples.shown)
+        judge_intake(
+            source, tally(intake.records_in, intake.records_in - intake.quarantined.total(), {}, intake.quarantined), intake.examples.shown
+        )
 
     def _records(self, context: Context, source: Source, intake: Intake) -> Iterator[Mapping[str, Any]]:
         source.check()

@@ -109,6 +109,8 @@ class Train(Stage, type="train"):
         data = upstream.get("data")
         facts = as_tree(data) if isinstance(data, Stage) else {}
         length = data.length if isinstance(data, Tokens | Mixture) else facts.get("length", 0)
+        if (data.makes if isinstance(data, Stage) else type(data)) is Rows and self.init is None:
+            return [("init", "is missing: rows are for a head over an encoder, such as init: path:FOLDER, in place of model")]
         start = upstream.get("init")
         if self.model is not None:
             context = self.model.shape().context
