@@ -13,7 +13,9 @@ import pytest
 from head_kit import make_encoder, make_pairs, make_posts
 from ropewalk.core.errors import ConfigError, DataError, Interrupted
 from ropewalk.core.events import StepEnded, StopRequest
+from ropewalk.core.reference import Ref
 from ropewalk.data.comparisons import Comparison
+from ropewalk.data.rows import Rows
 from ropewalk.data.tokenizer import Vocabulary
 from ropewalk.evaluate.head_predict import predict_preferences, predict_spans
 from ropewalk.evaluate.preference_predictor import PreferencePredictor, write_submission
@@ -124,6 +126,23 @@ def test_the_span_head_trains_its_encoder_and_leaves_frozen_layers(tmp_path: Pat
     changed = {name for name in before if not bool((before[name] == after[name]).all())}
     assert changed and all(name.startswith("encoder.layer.1.") for name in changed)
     assert 0 <= run["scores"].metric("span_evidence/f1").value <= 1  # type: ignore[attr-defined]
+
+
+def test_both_heads_together_answer_as_well_as_validation_says(tmp_path: Path) -> None:
+    sentence, span = spans_recipe(tmp_path, "sentence"), spans_recipe(tmp_path, "span")
+    stages: dict[str, Any] = {
+        **{name: sentence.stages[name] for name in ("spans", "rows", "model")},
+        "windows": span.stages["rows"],
+        "second": span.stages["model"].model_copy(update={"data": Ref("windows", (Rows,))}),
+        "both": {"type": "evaluate", "model": "model", "suites": [{"type": "span_evidence", "data": "spans", "spans": "second"}]},
+        "wrong": {"type": "evaluate", "model": "second", "suites": [{"type": "span_evidence", "data": "spans", "spans": "model"}]},
+    }
+    recipe = Recipe(name="both", seed=3, store=tmp_path / "store", runs=tmp_path / "runs", stages=stages)
+    scores: Any = recipe.run("both", quiet=True)["both"]
+    assert scores.metric("span_evidence/f1").value > 0.8
+    assert json.loads((scores.path / "tables" / "span_evidence.json").read_text())["weight_of_spans"] >= 0
+    with pytest.raises(DataError, match="a model of head: sentence with one of head: span"):
+        recipe.run("wrong", quiet=True)
 
 
 @pytest.mark.parametrize("head", ["sentence", "span"])

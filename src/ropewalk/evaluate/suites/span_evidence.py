@@ -10,13 +10,16 @@ import numpy as np
 from ropewalk.core.errors import DataError
 from ropewalk.core.reference import Ref
 from ropewalk.data.spans import SpanExample, Spans
+from ropewalk.data.tokenizer import Vocabulary
 from ropewalk.evaluate.scores import Measure, SuiteResult
 from ropewalk.evaluate.scoring import Subject
 from ropewalk.evaluate.span_metrics import best_threshold, exact_match, iou, overlap_f1, token_f1
 from ropewalk.evaluate.suites.suite import Suite
+from ropewalk.models.model import Model
 
 if TYPE_CHECKING:
-    from ropewalk.evaluate.span_predictor import Passage
+    from ropewalk.evaluate.combined_predictor import CombinedPredictor
+    from ropewalk.evaluate.span_predictor import Passage, SpanPredictor
 
 SHOWN = 40  # items with their text, for the report
 
@@ -31,18 +34,23 @@ class SpanEvidence(Suite, type="span_evidence"):
     part: Literal["train", "validation", "test"] = "test"
     """Which examples are asked."""
 
+    spans: Ref[Model] | None = None
+    """A model of `head: span`, to be asked together with one of `head: sentence`; its weight is chosen on validation."""
+
     def run(self, subject: Subject, open_ref: Callable[[Ref[Any]], Any], advance: Callable[[int], None]) -> SuiteResult:
+        from ropewalk.evaluate.combined_predictor import CombinedPredictor
         from ropewalk.evaluate.sentence_baselines import SentenceBaselines
-        from ropewalk.evaluate.span_predictor import SpanPredictor
 
         spans: Spans = open_ref(self.data)
         texts = spans.texts
         asked, held = list(spans.examples(self.part)), list(spans.examples("validation"))
         if not asked:
             raise DataError(f"{self.data.target} has no examples in part {self.part!r}", remedy="name another part")
-        predictor = SpanPredictor(subject.module, subject.vocabulary, subject.device)  # type: ignore[arg-type]
+        predictor = self._predictor(subject, open_ref)
         every = [*asked, *held]
         predictor.remember([texts[one.document] for one in every], [one.question for one in every])
+        if isinstance(predictor, CombinedPredictor):
+            predictor.choose_weight(lambda: _mean_f1(predictor, held, texts))
         answered = [_advanced(predictor.passages(texts[one.document], one.question), advance) for one in every]
         least = _threshold(held, answered[len(asked) :], texts)
         several = _several(held, answered[len(asked) :], least)
@@ -64,6 +72,7 @@ class SpanEvidence(Suite, type="span_evidence"):
         ]
         tables = {
             "threshold": least,
+            "weight_of_spans": predictor.weight if isinstance(predictor, CombinedPredictor) else 0.0,
             "several_from": several,
             "labels": _by_label(rows),
             "shown": [row.shown() for row in rows[:SHOWN]],
@@ -74,6 +83,16 @@ class SpanEvidence(Suite, type="span_evidence"):
             "no_answer_items": sum(not one.spans for one in asked),
         }
         return SuiteResult([one.id for one in asked], [one.group for one in asked], measures, counts, tables)
+
+    def _predictor(self, subject: Subject, open_ref: Callable[[Ref[Any]], Any]) -> SpanPredictor | CombinedPredictor:
+        from ropewalk.evaluate.combined_predictor import CombinedPredictor
+        from ropewalk.evaluate.span_predictor import SpanPredictor
+
+        own = SpanPredictor(subject.module, subject.vocabulary, subject.device)  # type: ignore[arg-type]
+        if self.spans is None:
+            return own
+        model: Model = open_ref(self.spans)
+        return CombinedPredictor(own, SpanPredictor(model.asked(subject.device), Vocabulary(model.tokenizer_path), subject.device))
 
 
 class _Row:
@@ -116,6 +135,16 @@ def chosen(passages: list[Passage], least: float, several: float) -> list[tuple[
 def _advanced(passages: list[Passage], advance: Callable[[int], None]) -> list[Passage]:
     advance(1)
     return passages
+
+
+def _mean_f1(predictor: CombinedPredictor, examples: list[SpanExample], texts: dict[str, str]) -> float:
+    """Token F1 of the best passage."""
+    total = 0.0
+    for one in examples:
+        text = texts[one.document]
+        best = predictor.passages(text, one.question)[:1]
+        total += token_f1([text[start:end] for start, end in one.spans], text[best[0].start : best[0].end] if best else "")
+    return total
 
 
 def _threshold(examples: list[SpanExample], answered: list[list[Passage]], texts: dict[str, str]) -> float:
