@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+import ropewalk
 from head_kit import make_encoder, make_pairs, make_posts
+from ropewalk.cli.templates import read_template
 from ropewalk.core.errors import ConfigError, DataError, Interrupted
 from ropewalk.core.events import StepEnded, StopRequest
 from ropewalk.core.reference import Ref
@@ -143,6 +145,15 @@ def test_both_heads_together_answer_as_well_as_validation_says(tmp_path: Path) -
     assert json.loads((scores.path / "tables" / "span_evidence.json").read_text())["weight_of_spans"] >= 0
     with pytest.raises(DataError, match="a model of head: sentence with one of head: span"):
         recipe.run("wrong", quiet=True)
+
+
+def test_the_template_of_spans_runs_on_two_files_and_an_encoder(tmp_path: Path) -> None:
+    make_posts(tmp_path)
+    make_encoder(tmp_path / "encoder")
+    (tmp_path / "spans.yaml").write_text(read_template("spans"))
+    run = ropewalk.load(tmp_path / "spans.yaml", [f"store={tmp_path / 'store'}", f"runs={tmp_path / 'runs'}"]).run("scores", quiet=True)
+    scores: Any = run["scores"]
+    assert scores.metric("span_evidence/f1").items == 5
 
 
 @pytest.mark.parametrize("head", ["sentence", "span"])
