@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from ropewalk.report.facts import RunFacts
-from ropewalk.report.markup import number, section, table, text
+from ropewalk.report.markup import block, number, section, table, text
 
 SHOWN = 12
 LONGEST = 100_000  # characters of a piece of text
@@ -50,7 +50,7 @@ def _shown(item: Mapping[str, Any]) -> str:
     edges = sorted({0, len(body), *(place for span in [*gold, *predicted] for place in span)})
     parts = []
     for start, end in pairwise(edges):
-        piece = text(body[start:end], LONGEST)
+        piece = block(body[start:end], LONGEST)
         if any(first <= start and end <= last for first, last in predicted):
             piece = f"<mark>{piece}</mark>"
         if any(first <= start and end <= last for first, last in gold):
