@@ -116,6 +116,16 @@ class RunMaker:
         metric = {"name": "bits_per_byte", "value": 2.5, "low": low, "high": high, "unit": "bits/byte", "items": 34}
         metric |= {"higher_is_better": False, "scale": "ratio", "baselines": {"unigram": 4.0, "trigram": 2.0}}
         (folder / "scores.json").write_text(json.dumps({suite: {"items": 34, "counts": {}, "metrics": [metric]}}))
+        item = {
+            "question": "which?",
+            "label": "x",
+            "text": "One here. <b>Two</b> there.",
+            "gold": [[0, 9]],
+            "predicted": [[4, 20]],
+            "f1": 0.5,
+        }
+        (folder / "tables").mkdir()
+        (folder / "tables" / "suite.json").write_text(json.dumps({"shown": [item]}))
         return folder
 
     def gate(self, name: str, *reads: str, passed: bool = True, message: str = "bits is 2.5: must be at most 3") -> Path:

@@ -82,6 +82,8 @@ def test_a_finished_run_tells_its_story(whole: Any) -> None:
     assert "Yes: 1 of 1 check passed" in text
     assert "bits_per_byte 2.5: better than unigram, not better than trigram" in text
     assert {anchor for anchor, _, _ in SECTIONS} <= set(page.values("id"))
+    shown = (whole.path / "report.html").read_text()
+    assert "<u>One </u><u><mark>here.</mark></u><mark> &lt;b&gt;Two&lt;/b&gt;</mark> there." in shown
     assert "ropewalk run runs/example/recipe.yaml" in text and str(whole.path.parent.parent) not in text
     assert text.index("2 20%") and "length.a 1 (10% of what came in)" in text and "because of some text" in text
 

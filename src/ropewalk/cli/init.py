@@ -11,9 +11,7 @@ import typer
 def command(
     template: Annotated[
         str,
-        typer.Argument(
-            help="quickstart (the text of your Python), own_text (files of yours), finetune (a model on chats) or preference (on pairs)."
-        ),
+        typer.Argument(help="quickstart (your Python's text), own_text (files), finetune (chats), preference (pairs) or spans (evidence)."),
     ] = "quickstart",
     path: Annotated[Path, typer.Option("--path", "-p", help="Where to write it.")] = Path("recipe.yaml"),
     force: Annotated[bool, typer.Option("--force", help="Overwrite.")] = False,

@@ -30,6 +30,7 @@ class Batch:
     sequences: NDArray[np.int64]  # (B,) numbers of the sequences in the store
     answers: int = 0  # answers in each row where rows are groups of them, numbered from 1 in `documents`
     columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)  # what else is known of each row, (B, ...)
+    features: NDArray[np.float32] | None = None  # (B, T, F) of rows for a head; see `data/rows.py`
 
 
 class Batches(Protocol):
@@ -159,8 +160,9 @@ def parted(batch: Batch, size: int) -> Iterator[Batch]:
     for start in range(0, len(batch.sequences), size):
         part = slice(start, start + size)
         columns = {name: values[part] for name, values in batch.columns.items()}
+        features = None if batch.features is None else batch.features[part]
         cut = (batch.tokens[part], batch.targets[part], batch.positions[part], batch.documents[part], batch.sequences[part])
-        yield Batch(*cut, batch.answers, columns)
+        yield Batch(*cut, batch.answers, columns, features)
 
 
 def _spread(values: NDArray[Any], target: NDArray[np.int64] | None, shape: tuple[int, int], empty: int) -> NDArray[Any]:

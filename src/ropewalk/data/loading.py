@@ -14,6 +14,7 @@ from pydantic import Field
 from ropewalk.core.component import RUNTIME, Component
 from ropewalk.data.loader import Batch, Batches, Loader
 from ropewalk.data.mixed_loader import MixedLoader
+from ropewalk.data.rows import RowLoader
 
 
 class Loading(Component):
@@ -26,7 +27,7 @@ class Loading(Component):
     drop_last: bool = False
     """Whether an epoch leaves out its last batch where that would be short."""
 
-    def start(self, loader: Loader | MixedLoader) -> AbstractContextManager[Batches]:
+    def start(self, loader: Loader | MixedLoader | RowLoader) -> AbstractContextManager[Batches]:
         """The loader itself, or one that works ahead while the context lasts."""
         return Ahead(loader, self.workers, self.prefetch) if self.workers else nullcontext(loader)
 
@@ -34,7 +35,7 @@ class Loading(Component):
 class Ahead(AbstractContextManager[Batches]):
     """A loader's batches, the next ones worked out by threads while one is used; the same bits in the same order."""
 
-    def __init__(self, loader: Loader | MixedLoader, workers: int, prefetch: int) -> None:
+    def __init__(self, loader: Loader | MixedLoader | RowLoader, workers: int, prefetch: int) -> None:
         self.loader, self.prefetch = loader, prefetch
         self.pool = ThreadPoolExecutor(workers, "ropewalk-batches")
         self.coming: dict[int, Future[Batch]] = {}

@@ -14,6 +14,7 @@ from ropewalk.data.draws import Draws, plan_draws
 from ropewalk.data.loader import IGNORED, Batch, Loader, parted
 from ropewalk.data.mixture import Mixture
 from ropewalk.data.order import inverse, permuted
+from ropewalk.data.rows import RowLoader, Rows
 from ropewalk.data.tokens import Split, Tokens
 
 Int64s = NDArray[np.int64]
@@ -244,7 +245,7 @@ def cut_rows(batch: Batch, length: int, pad_id: int) -> Batch:
 
 
 def open_loader(
-    data: Tokens | Mixture,
+    data: Tokens | Mixture | Rows,
     split: Split,
     batch_sequences: int,
     seed: int,
@@ -252,11 +253,13 @@ def open_loader(
     even: bool = False,
     drop_last: bool = False,
     columns: Mapping[str, NDArray[Any]] | None = None,
-) -> Loader | MixedLoader:
+) -> Loader | MixedLoader | RowLoader:
     """The loader of a store or of a mixture; `even` ones take from a mixture's parts by size, for measuring.
 
     A mixture's batches are all full, so it has no last one to drop.
     """
     if isinstance(data, Mixture):
         return MixedLoader(data, split, batch_sequences, seed, even=even)
+    if isinstance(data, Rows):
+        return RowLoader(data, split, batch_sequences, seed, drop_last=drop_last)
     return Loader(data, split, batch_sequences, seed, drop_last=drop_last, columns=columns)

@@ -45,6 +45,8 @@ class SuiteResult:
     measures: Sequence[Measure]
     counts: Mapping[str, int] = field(default_factory=dict)
     """Truncated, failed and the like."""
+    tables: Mapping[str, Any] = field(default_factory=dict)
+    """What the report shows besides: by label, and items with their answers; written to tables/SUITE.json."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,10 @@ def write_scores(folder: Path, results: Mapping[str, SuiteResult], seed: int) ->
             metrics.append({**asdict(metric), **{end: _shown(getattr(metric, end)) for end in ("value", "low", "high")}})
             values[f"{suite}/{measure.name}"] = metric.value
         write_table(pa.table(columns), folder / "items" / f"{suite}.parquet")
+        if result.tables:
+            (folder / "tables").mkdir(exist_ok=True)
+            body = json.dumps(result.tables, indent=1, ensure_ascii=False, default=str)
+            (folder / "tables" / f"{suite}.json").write_text(body + "\n", encoding="utf-8")
         report[suite] = {"items": len(result.items), "counts": dict(result.counts), "metrics": metrics}
     (folder / "scores.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return values

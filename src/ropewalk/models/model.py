@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import torch
 
     from ropewalk.models.gpt_module import Decoder
+    from ropewalk.models.head_folder import Asked
 
 
 class Model(Artifact, kind="Model"):
@@ -60,6 +61,17 @@ class Model(Artifact, kind="Model"):
         from ropewalk.models.folder_module import end_ids
 
         return end_ids(self.path)
+
+    @property
+    def headed(self) -> bool:
+        """Whether it is an encoder with a head of its own."""
+        return (self.path / "head.json").is_file()
+
+    def asked(self, device: str = "cpu") -> Asked:
+        """Encoder and head, in evaluation mode."""
+        from ropewalk.models.head_folder import load_headed
+
+        return load_headed(self.path, device)
 
     def load(self, device: str = "cpu", dtype: torch.dtype | None = None) -> Decoder:
         """The module in evaluation mode with the folder's weights, an adapter's put into its base; fp32 unless `dtype` says otherwise."""

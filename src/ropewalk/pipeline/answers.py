@@ -10,6 +10,7 @@ from ropewalk.core.component import references
 from ropewalk.core.errors import DataError
 from ropewalk.data.logprobs import LogProbs
 from ropewalk.data.mixture import Mixture
+from ropewalk.data.rows import Rows
 from ropewalk.data.tokens import Split, Tokens
 from ropewalk.pipeline.stage import Context, Stage
 from ropewalk.pipeline.stages.render_pairs import RenderPairs
@@ -54,7 +55,7 @@ def _mend(task: Task) -> str:
     return ways[task.reads]
 
 
-def check_answers(stage: Train, data: Tokens | Mixture, name: str) -> None:
+def check_answers(stage: Train, data: Tokens | Mixture | Rows, name: str) -> None:
     """The same of finished artifacts; raises DataError."""
     several = isinstance(data, Mixture)
     held = {str(held_by(part)) for part in (data.parts if isinstance(data, Mixture) else [data])}
@@ -66,7 +67,7 @@ def check_answers(stage: Train, data: Tokens | Mixture, name: str) -> None:
         )
 
 
-def reference_columns(task: Task, context: Context, data: Tokens | Mixture, split: Split) -> Mapping[str, NDArray[Any]]:
+def reference_columns(task: Task, context: Context, data: Tokens | Mixture | Rows, split: Split) -> Mapping[str, NDArray[Any]]:
     """The reference's log-probabilities for each sequence, where the task names some."""
     ref = _named(task).get("reference")
     if ref is None or not isinstance(data, Tokens):
@@ -76,7 +77,7 @@ def reference_columns(task: Task, context: Context, data: Tokens | Mixture, spli
     return {"reference": found.column(data, split)}
 
 
-def answers_in(data: Tokens | Mixture) -> int:
+def answers_in(data: Tokens | Mixture | Rows) -> int:
     """Answers in a sequence, 1 where sequences are no groups of them."""
     return (data.answers if isinstance(data, Tokens) else 0) or 1
 

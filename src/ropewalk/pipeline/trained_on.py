@@ -12,7 +12,9 @@ from ropewalk.core.store import Store, open_outside
 from ropewalk.data.lineage import Seen, documents_of_step, steps_of_document
 from ropewalk.data.mixed_loader import open_loader
 from ropewalk.data.mixture import Mixture
+from ropewalk.data.rows import RowLoader
 from ropewalk.data.tokens import Tokens
+from ropewalk.pipeline.answers import answers_in
 from ropewalk.pipeline.recipe import Recipe
 from ropewalk.pipeline.rundir import RunFolder
 from ropewalk.pipeline.stages.train import LOG_FILE, Train
@@ -37,8 +39,10 @@ class TrainedOn:
             raise DataError(f"{name}: not trained yet", remedy=f"ropewalk run RECIPE {name}")
         self.batches = _batches(self.log)
         tokens = _data(recipe, stage, folder)
-        sequences = stage.batch.num_sequences(tokens.length)
+        sequences = stage.batch.num_sequences(tokens.length * answers_in(tokens))
         loader = open_loader(tokens, "train", sequences, derive(recipe.seed, "order"), drop_last=stage.loading.drop_last)
+        if isinstance(loader, RowLoader):
+            raise DataError(f"{name}: it learns from rows, which have no documents")
         self.loader = loader.over(stage.budget.total_steps(loader.steps_per_epoch, loader.tokens_per_epoch))
 
     def documents(self, step: int) -> list[Seen]:

@@ -13,16 +13,18 @@ from ropewalk.core.errors import ChangedRun, CheckpointError, DataError
 from ropewalk.core.events import Event, Recovered, Started, StopRequest
 from ropewalk.core.seed import derive
 from ropewalk.data.mixed_loader import open_loader
+from ropewalk.data.rows import Rows
 from ropewalk.data.tokenizer import Vocabulary
 from ropewalk.data.tokens import SPLITS
 from ropewalk.hardware.device import pick_device
 from ropewalk.hardware.memory import MicroBatch, default_micro_batch
 from ropewalk.hardware.precision import autocast_type, resolve_precision
 from ropewalk.models.adapter_module import without_dropout
-from ropewalk.models.folder_module import save_config, save_model
+from ropewalk.models.folder_module import save_config
 from ropewalk.models.generate_module import generate
 from ropewalk.pipeline.answers import answers_in, base_of, check_answers, count_parameters, reference_columns
 from ropewalk.pipeline.fitting import Fitting
+from ropewalk.pipeline.heads import headed, save_result
 from ropewalk.pipeline.stage import Context, Facts
 from ropewalk.tasks.measure import measured
 from ropewalk.train.checkpoint import Checkpoints, damage, load_weights, restore
@@ -36,7 +38,6 @@ from ropewalk.train.signals import StopSignals
 from ropewalk.train.state import TrainState
 
 if TYPE_CHECKING:
-    from ropewalk.models.gpt_module import Decoder
     from ropewalk.pipeline.stages.train import Train
 
 LOG_FILE = "training.jsonl"
@@ -151,10 +152,12 @@ class Training:
         eased = {"micro_batch_retries": self.sizes.retries} if self.sizes.retries else {}
         return {**numbers, **({"rollbacks": state.rollbacks} if state.rollbacks else {}), **eased, **last, **best}
 
-    def _module(self) -> Decoder:
+    def _module(self) -> Any:
         """A new model, or the one to go on with; it must fit the data's tokenizer and length."""
         stage, context, tokens = self.stage, self.context, self.tokens
+        module: Any
         if stage.model is not None:
+            assert not isinstance(tokens, Rows), "problems() sees to it"
             module = stage.model.build(tokens.facts.vocab_size, derive(context.seed, "model")).to(self.device)
         else:
             assert stage.init is not None, "a train stage has model or init"
@@ -164,7 +167,7 @@ class Training:
                     f"{context.name}: {stage.data.target} was encoded by another tokenizer than that of {stage.init.target}",
                     remedy="make the data with the tokenizer that the model was trained with",
                 )
-            module = start.load(self.device)
+            module = headed(stage, context, tokens, start, self.device) if isinstance(tokens, Rows) else start.load(self.device)
             if stage.adapter is not None:
                 self.base = base_of(start, context.name)
                 stage.adapter.attach(module, derive(context.seed, "adapter"))
@@ -291,7 +294,7 @@ class Training:
     def _save_result(self) -> None:
         out, adapter = self.context.out, self.stage.adapter
         if adapter is None:
-            save_model(out, self.module, self.tokens.tokenizer_path)
+            save_result(self.context, self.stage, self.tokens, self.module)
             return
         save_config(out, self.module, self.tokens.tokenizer_path)
         adapter.save(self.module, out, self.base)

@@ -18,6 +18,7 @@ from ropewalk.report.funnel import funnel
 from ropewalk.report.graph import stage_graph
 from ropewalk.report.markup import section, text, visible
 from ropewalk.report.preview import previews
+from ropewalk.report.spans import heads
 from ropewalk.report.story import banner, remarkable, started, tiles
 from ropewalk.report.training import training
 
@@ -32,6 +33,7 @@ SECTIONS: tuple[tuple[str, str, Callable[[RunFacts], str]], ...] = (
     ("mask", "Mask", previews),
     ("training", "Training", training),
     ("evaluation", "Evaluation", evaluation),
+    ("heads", "Evidence", heads),
     ("stages", "Costs", stages),
     ("plan", "Plan", plan_and_actual),
     ("environment", "Environment", environment),

@@ -40,6 +40,7 @@ class TorchBatch:
     """Number of predicted tokens, or of groups of answers."""
     answers: Answers | None = None
     """Where rows hold answers to shared prompts."""
+    features: Tensor | None = None  # (B, T, F) of rows for a head
 
 
 class Loss(NamedTuple):

@@ -22,7 +22,7 @@ def to_torch(batch: Batch, device: str) -> TorchBatch:
         return answers_to_torch(batch, device)
     rows = np.flatnonzero(batch.targets.reshape(-1) >= 0)
     documents = batch.documents
-    several = bool(((documents[:, 1:] != documents[:, :-1]) & (documents[:, 1:] != 0)).any())
+    several = batch.features is not None or bool(((documents[:, 1:] != documents[:, :-1]) & (documents[:, 1:] != 0)).any())
     return TorchBatch(
         tokens=_move(batch.tokens, device),
         targets=_move(batch.targets, device),
@@ -30,6 +30,7 @@ def to_torch(batch: Batch, device: str) -> TorchBatch:
         documents=_move(batch.documents, device) if several else None,
         trained=None if rows.size == batch.targets.size else _move(rows, device),
         weight=int(rows.size),
+        features=None if batch.features is None else _move(batch.features, device),
     )
 
 

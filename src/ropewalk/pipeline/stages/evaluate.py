@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -39,7 +39,8 @@ class Evaluate(Stage, type="evaluate"):
     def make(self, context: Context) -> Facts:
         model = context.open(self.model)
         device = pick_device(self.device)
-        subject = Subject(model.load(device), Vocabulary(model.tokenizer_path), device)
+        module: Any = model.asked(device) if model.headed else model.load(device)
+        subject = Subject(module, Vocabulary(model.tokenizer_path), device)
         results = {}
         for suite in self.suites:
             name = suite.name or suite.tag

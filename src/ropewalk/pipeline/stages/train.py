@@ -13,6 +13,7 @@ from ropewalk.core.component import RUNTIME, SAFE, as_tree
 from ropewalk.core.reference import Ref
 from ropewalk.data.loading import Loading
 from ropewalk.data.mixture import Mixture
+from ropewalk.data.rows import Rows
 from ropewalk.data.tokens import Tokens
 from ropewalk.hardware.device import pick_device
 from ropewalk.hardware.precision import Precision, resolve_precision
@@ -42,8 +43,8 @@ class Train(Stage, type="train"):
     makes: ClassVar[type[Artifact]] = Model
     seeded: ClassVar[bool] = True
 
-    data: Ref[Tokens | Mixture]
-    """Tokens from pack, windows or render, or a mixture of them; their tokenizer goes into the model."""
+    data: Ref[Tokens | Mixture | Rows]
+    """Tokens from pack, windows or render, a mixture of them, or Rows for a head; their tokenizer goes into the model."""
     task: Task = Field(default="lm", validate_default=True)
     """What is learned from them."""
     model: Architecture | None = None
@@ -115,6 +116,8 @@ class Train(Stage, type="train"):
         found = answer_problems(self, data)
         facts = as_tree(data) if isinstance(data, Stage) else {}
         length = data.length if isinstance(data, Tokens | Mixture) else facts.get("length", 0)
+        if (data.makes if isinstance(data, Stage) else type(data)) is Rows and self.init is None:
+            return [("init", "is missing: rows are for a head over an encoder, such as init: path:FOLDER, in place of model")]
         start = upstream.get("init")
         if self.model is not None:
             context = self.model.shape().context
