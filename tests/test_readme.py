@@ -194,7 +194,7 @@ def test_shipped_recipes_train_shapes_that_transformers_has() -> None:
 
 
 def test_templates_are_those_that_the_help_names_and_begin_with_the_schema() -> None:
-    assert template_names() == ["finetune", "own_text", "preference", "quickstart"]
+    assert template_names() == ["finetune", "own_text", "preference", "quickstart", "spans"]
     for name in ("finetune", "own_text", "preference"):
         assert read_template(name).splitlines()[0] == SCHEMA_LINE and "ropewalk schema > recipe.schema.json" in read_template(name)
 

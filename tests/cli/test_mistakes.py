@@ -160,13 +160,16 @@ RECIPES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "a typo in a type": (edited("packed.type", "pakc"), ["r.yaml:", "packed: unknown stage 'pakc'", "did you mean 'pack'?"]),
     "a typo in a source": (edited("raw.source.type", "jsonlines"), ["r.yaml:", "unknown source 'jsonlines'", "did you mean 'jsonl'?"]),
     "a wrong reference": (edited("base.data", "pakced"), ["r.yaml:", "base.data: there is no stage 'pakced'", "did you mean 'packed'?"]),
-    "the wrong kind": (edited("base.data", "raw"), ["base.data: needs Tokens or Mixture, but 'raw' makes a Corpus", "one of: packed"]),
+    "the wrong kind": (
+        edited("base.data", "raw"),
+        ["base.data: needs Tokens or Mixture or Rows, but 'raw' makes a Corpus", "one of: packed"],
+    ),
     "no such kind yet": (
         only("raw", base={**stages()["base"], "data": "raw"}),
         [
             "r.yaml:",
-            "base.data: needs Tokens or Mixture, but 'raw' makes a Corpus",
-            "a stage of type mixture or pack or render or windows makes it",
+            "base.data: needs Tokens or Mixture or Rows, but 'raw' makes a Corpus",
+            "a stage of type mixture or pack or pair_rows or render or render_pairs or span_rows or windows makes it",
         ],
     ),
     "too long sequences": (

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from ropewalk.core.errors import DataError
-from ropewalk.data.chat import TEMPLATES, encode_pieces
+from ropewalk.data.chat import TEMPLATES, Writer
 from ropewalk.data.chat_prompt import ChatPrompt, prompt_ids
+from ropewalk.data.masks import encode_pieces
 from ropewalk.data.records import Chat, Message
 from ropewalk.data.tokenizer import Vocabulary
 from writing_kit import make_tokenizer
@@ -32,9 +33,10 @@ def opened(folder: Path, template: str = TEMPLATES["chatml"].jinja, **names: Any
 
 @pytest.mark.parametrize("name", ["chatml", "plain"])
 def test_a_chat_has_the_ids_that_training_used(name: str, tmp_path: Path) -> None:
-    vocabulary = opened(tmp_path, TEMPLATES[name].jinja)
+    plain = opened(tmp_path / "plain", TEMPLATES[name].jinja)
+    vocabulary = opened(tmp_path / "own", Writer(TEMPLATES[name], plain).jinja)  # as a tokenizer stage writes it: it begins with BOS
     chat = Chat("c", tuple(Message(role, content) for role, content in TURNS))
-    expected, _ = encode_pieces(TEMPLATES[name].prompt(chat), vocabulary)
+    expected, _ = encode_pieces(Writer(TEMPLATES[name], vocabulary).prompt(chat).pieces, vocabulary)
     assert ChatPrompt(vocabulary).ids(messages()) == expected.tolist()
 
 

@@ -31,4 +31,5 @@ def test_a_kernel_without_a_place_for_its_cache_still_runs(monkeypatch: pytest.M
     module._say_uncached.cache_clear()
     with caplog.at_level(logging.INFO, "ropewalk"):
         assert compiled(double)(21) == compiled(double)(21) == 42
-    assert caplog.text.count("NUMBA_CACHE_DIR") == 1 and "cannot cache function 'double'" in caplog.text
+    said = {id(record) for record in caplog.records if "NUMBA_CACHE_DIR" in record.getMessage()}  # two handlers may have heard it
+    assert len(said) == 1 and "cannot cache function 'double'" in caplog.text

@@ -281,7 +281,7 @@ def test_time_grows_with_the_text_only(unit: str) -> None:
         return time.process_time() - begun
 
     seconds(1000)
-    assert seconds(100_000) < 0.4  # 2 s a MiB at most, with room for a busy machine
+    assert min(seconds(100_000) for _ in range(3)) < 0.4  # 2 s a MiB at most, with room for a busy machine
 
 
 def test_random_bytes_that_happen_to_be_text_do_no_harm() -> None:
