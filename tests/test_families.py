@@ -23,6 +23,7 @@ MINIMUM: dict[tuple[str, str], dict[str, Any]] = {
     ("gate", "at_most"): {"metric": "perplexity/bits_per_byte", "value": 2.4},
     ("gate", "beats"): {"metric": "perplexity/bits_per_byte", "baseline": "byte_trigram"},
     **{("source", name): {"path": "/data/a"} for name in ("csv", "files", "json", "jsonl", "parquet", "text")},
+    ("optimizer", "torch_optimizer"): {"name": "RMSprop"},
     ("stage", "average"): {"models": ["base", "sft"]},
     ("stage", "clean"): {"input": "raw", "steps": ["normalise"]},
     ("stage", "dedup"): {"input": "clean"},
