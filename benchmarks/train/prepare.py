@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-
 from benchmarks.train.work import SIZES, Size
 
 SEED, STEPS, MOST_BYTES = 7, 128, 12_000_000
@@ -78,6 +77,7 @@ def main(folder: Path) -> None:
     import ropewalk
     from ropewalk.core.seed import derive
     from ropewalk.data.mixed_loader import open_loader
+    from ropewalk.data.tokens import Tokens
 
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "texts.jsonl").open("w", encoding="utf-8") as file:
@@ -92,10 +92,13 @@ def main(folder: Path) -> None:
     for name, size in SIZES.items():
         place = folder / name
         place.mkdir(exist_ok=True)
-        tokens = run[name]
+        tokens = run["tiny" if name == "tiny" else "small"]
+        assert isinstance(tokens, Tokens)
         start_model(place / "model", size, run["vocab"].path)
         loader = open_loader(tokens, "train", size.sequences, derive(SEED, "order"))
         seen = [loader.at(step) for step in range(STEPS)]
         np.save(place / "batches.npy", np.stack([np.concatenate([b.tokens, b.targets[:, -1:]], 1) for b in seen]).astype(np.uint16))
         (place / "data").write_text(str(tokens.path))
+        if name == "small":
+            np.save(folder / "stream.npy", np.asarray(tokens.tokens))
     (folder / "sft").write_text(str(run["turns"].path))

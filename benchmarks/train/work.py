@@ -6,6 +6,7 @@ A contestant is a module that is given a folder made by `prepare.py` and a numbe
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import resource
 import statistics
@@ -36,6 +37,7 @@ class Size:
 
 SIZES = {
     "small": Size(depth=6, width=384, heads=6, context=256, vocabulary=8192, sequences=8),  # 13.9M parameters
+    "deep": Size(depth=12, width=384, heads=6, context=256, vocabulary=8192, sequences=8),  # for recomputation
     "tiny": Size(depth=2, width=64, heads=2, context=32, vocabulary=8192, sequences=1),  # all overhead
 }
 
@@ -50,6 +52,11 @@ def peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+def resident_mb() -> float:
+    """Now, not at the peak."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
+
+
 @dataclass
 class Meter:
     """`begin()` before the first step, `step(loss)` after each, `tell()` at the end."""
@@ -58,7 +65,7 @@ class Meter:
     times: list[float] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
     peak: float = 0.0
-    extra: dict[str, Any] = field(default_factory=dict)
+    resident: float = 0.0
 
     def begin(self) -> None:
         self.times.append(cpu_seconds())
@@ -66,39 +73,31 @@ class Meter:
     def step(self, loss: float) -> None:
         self.times.append(cpu_seconds())
         self.losses.append(float(loss))
-        self.peak = peak_mb()
+        self.peak, self.resident = peak_mb(), resident_mb()
 
-    def timed(self, name: str, work: Any) -> Any:
-        """The work's result; its CPU-seconds become an extra."""
-        before = cpu_seconds()
-        found = work()
-        self.extra[name] = cpu_seconds() - before
-        return found
-
-    def tell(self) -> None:
+    def tell(self, **more: Any) -> None:
         """The first step is left out of the median: it allocates, and some peers finish setting up in it."""
-        steps = np.diff(self.times)[1:]
-        found = {
-            "name": self.name,
-            "start": self.times[0],
-            "step": statistics.median(steps),
-            "fastest": min(steps),
-            "peak": self.peak,
-            "losses": self.losses,
-            **self.extra,
-        }
-        print(json.dumps(found), flush=True)
+        steps = [later - before for before, later in itertools.pairwise(self.times)]
+        found = {"name": self.name, "start": self.times[0], "steps": steps, "step": statistics.median(steps[1:]), "peak": self.peak}
+        print(json.dumps({**found, "resident": self.resident, "losses": self.losses, **more}), flush=True)
 
 
-def arguments() -> tuple[Path, int, Size]:
-    """(folder, steps, size) from the command line."""
+def options() -> argparse.Namespace:
+    """folder, steps and kind (a variant of the contestant, by its own names) from the command line."""
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     parser.add_argument("steps", type=int)
-    given = parser.parse_args()
+    parser.add_argument("kind", nargs="?", default="")
+    return parser.parse_args()
+
+
+def arguments() -> tuple[Path, int, Size]:
+    """(folder, steps, size), where the folder is that of a size."""
+    given = options()
     return given.folder, given.steps, SIZES[given.folder.name]
 
 
 def batches(folder: Path) -> np.ndarray:
     """(steps, sequences, context + 1) ids, in the order in which everybody sees them."""
-    return np.load(folder / "batches.npy").astype(np.int64)
+    found: np.ndarray = np.load(folder / "batches.npy").astype(np.int64)
+    return found

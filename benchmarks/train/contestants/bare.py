@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-
 from benchmarks.train.work import BETAS, CLIP, RATE, Meter, arguments, batches
 
 
@@ -19,7 +18,7 @@ def main() -> None:
     meter.begin()
     for rows in data[:steps]:
         loss = cross_entropy_sum(model(rows[:, :-1]).flatten(0, 1), model.head_weight, rows[:, 1:].flatten()) / size.tokens
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
         optimizer.step()
         optimizer.zero_grad()

@@ -23,7 +23,7 @@ def main() -> None:
     meter = Meter("HF Trainer")
     model = GPT2LMHeadModel.from_pretrained(folder / "model", activation_function="gelu_pytorch_tanh", use_cache=False)
 
-    class Windows(Dataset):
+    class Windows(Dataset):  # type: ignore[type-arg]
         rows = torch.from_numpy(batches(folder)).flatten(0, 1)
 
         def __len__(self) -> int:
@@ -35,10 +35,10 @@ def main() -> None:
 
     class InOrder(Trainer):
         def _get_train_sampler(self, *arguments: object, **options: object) -> SequentialSampler:
-            return SequentialSampler(self.train_dataset)
+            return SequentialSampler(self.train_dataset)  # type: ignore[arg-type]
 
         def training_step(self, *arguments: object, **options: object) -> torch.Tensor:
-            loss = super().training_step(*arguments, **options)
+            loss = super().training_step(*arguments, **options)  # type: ignore[arg-type]
             self.last_loss = loss.item()
             return loss
 

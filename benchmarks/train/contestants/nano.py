@@ -6,10 +6,9 @@ import json
 
 import torch
 import torch.nn.functional as F
+from benchmarks.train.work import BETAS, CLIP, RATE, Meter, Size, arguments, batches
 from safetensors.torch import load_file
 from torch import Tensor, nn
-
-from benchmarks.train.work import BETAS, CLIP, RATE, Meter, Size, arguments, batches
 
 
 class Block(nn.Module):
@@ -27,7 +26,7 @@ class Block(nn.Module):
         query, key, value = (part.view(rows, length, self.heads, -1).transpose(1, 2) for part in parts)
         mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
         x = x + self.c_out(mixed.transpose(1, 2).contiguous().view(rows, length, width))
-        return x + self.c_proj(self.gelu(self.c_fc(self.ln_2(x))))
+        return x + self.c_proj(self.gelu(self.c_fc(self.ln_2(x))))  # type: ignore[no-any-return]
 
 
 class Model(nn.Module):

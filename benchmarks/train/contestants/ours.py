@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from benchmarks.train.work import CLIP, RATE, Meter, arguments
+from benchmarks.train.work import CLIP, RATE, Meter, arguments, options
 
 RECIPE = """
 format: 1
-name: {name}
+name: ours
 seed: 7
-store: {folder}/{name}/store
-runs: {folder}/{name}/runs
+store: {folder}/ours/store
+runs: {folder}/ours/runs
 stages:
   trained:
     type: train
@@ -27,17 +27,14 @@ stages:
 
 
 def main() -> None:
-    folder, steps, size, recompute = *arguments(), False
-    run(folder, steps, size, recompute, "ours")
-
-
-def run(folder, steps, size, recompute, name) -> None:  # type: ignore[no-untyped-def]
     import shutil
 
     import ropewalk
     from ropewalk.core.events import Event, Started, StepEnded
 
-    shutil.rmtree(folder / name, ignore_errors=True)
+    given, (folder, steps, size) = options(), arguments()
+    name = f"ours{given.kind and ', '}{given.kind}"
+    shutil.rmtree(folder / "ours", ignore_errors=True)
     meter = Meter(name)
 
     def hear(event: Event) -> None:
@@ -49,7 +46,7 @@ def run(folder, steps, size, recompute, name) -> None:  # type: ignore[no-untype
 
     data = (folder / "data").read_text()
     fields = {"folder": folder, "data": data, "rate": RATE, "clip": CLIP, "steps": steps, "sequences": size.sequences}
-    ropewalk.loads(RECIPE.format(name=name, recompute=str(recompute).lower(), **fields)).run(quiet=True, listeners=[hear])
+    ropewalk.loads(RECIPE.format(recompute=str(given.kind == "recompute").lower(), **fields)).run(quiet=True, listeners=[hear])
     meter.tell()
 
 

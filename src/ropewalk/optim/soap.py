@@ -87,10 +87,8 @@ class SoapRule:
         found = matrix
         for side in sides_of(matrix, self.config.largest):
             basis = self.tensors[f"basis{side}.{name}"]
-            if side:
-                found = found @ (basis.T if back else basis)
-            else:
-                found = (basis if back else basis.T) @ found
+            turn = basis.T if back == bool(side) else basis
+            found = found @ turn if side else turn @ found
         return found
 
     def _turn_basis(self, name: str, side: int) -> None:
