@@ -151,7 +151,8 @@ def ratio(told: Told) -> str:
     rates = " and ".join(entry["name"].removeprefix("adamw ") for entry in told[:-1])
     return (
         f"At 16,384 tokens a step AdamW (the better of the rates {rates}: "
-        f"{best['name'].removeprefix('adamw ')}) is at {best['loss']:.2f} after {muon['steps']} steps and {best['seconds']:.1f} s. Muon is there after {muon['step']} steps and {muon['seconds']:.1f} s, "
+        f"{best['name'].removeprefix('adamw ')}) is at {best['loss']:.2f} after {muon['steps']} steps "
+        f"and {best['seconds']:.1f} s. Muon is there after {muon['step']} steps and {muon['seconds']:.1f} s, "
         f"{muon['share']:.0%} of the time: {verdict(muon['share'], 0.7, 0.5)}.\n"
     )
 

@@ -30,17 +30,16 @@ class _CrossEntropySum(torch.autograd.Function):
         for start in range(0, hidden.size(0), chunk_rows):
             rows, wished = hidden[start : start + chunk_rows], targets[start : start + chunk_rows]
             logits = (rows @ kernel.T).float()
-            chosen, top = logits.gather(1, wished.unsqueeze(1)), logits.amax(-1, keepdim=True)
-            spread = smoothing * logits.mean(-1).sum() if smoothing else 0.0
-            powers = logits.sub_(top).exp_()  # once, for the loss and for its gradient
-            sums = powers.sum(-1, keepdim=True)
-            normaliser = sums.log() + top
-            loss = (normaliser - (1 - smoothing) * chosen).sum() - spread
+            normaliser = logits.logsumexp(-1, keepdim=True)
+            chosen = logits.gather(1, wished.unsqueeze(1))
+            loss = (normaliser - (1 - smoothing) * chosen).sum()
+            if smoothing:
+                loss = loss - smoothing * logits.mean(-1).sum()
             if z_loss:
                 loss = loss + z_loss * normaliser.square().sum()
             total += loss.double()
             if hidden_gradient is not None:
-                slope = powers.mul_(sums.reciprocal_())
+                slope = logits.sub_(normaliser).exp_()
                 if z_loss:
                     slope *= 1 + 2 * z_loss * normaliser
                 slope.scatter_add_(1, wished.unsqueeze(1), slope.new_full((len(wished), 1), smoothing - 1))
