@@ -21,10 +21,10 @@ COVER := --cov --cov-report= --cov-fail-under=0
 KERNEL_TESTS := $(wildcard tests/data/classify tests/data/contamination tests/data/dedup tests/data/features tests/data/pii/test_scan.py \
   tests/data/test_pack_kernels.py tests/data/filters/test_language.py tests/data/filters/test_toxicity.py tests/evaluate/test_byte_ngram.py)
 
-.PHONY: help env demo test fast lint types format docs bench bench-data lock hooks clean
+.PHONY: help env demo test fast lint types format docs bench bench-data bench-train lock hooks clean
 
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /:/' | awk -F: '{ printf "make %-8s %s\n", $$1, $$2 }'
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /:/' | awk -F: '{ printf "make %-11s %s\n", $$1, $$2 }'
 
 env: $(STAMP)  ## make or renew .venv
 
@@ -59,8 +59,12 @@ docs: $(STAMP)  ## the pages in site/
 bench: $(STAMP)  ## the benchmarks, one after another
 	@for file in benchmarks/*.py; do echo "$$file"; $(BIN)/python "$$file" || exit 1; done
 
-bench-data: $(STAMP)  # the data line beside its peers; DATA_DIR adds the labelled sets; writes docs/benchmarks/data.md
+bench-data: $(STAMP)  ## the data line beside its peers; DATA_DIR adds the labelled sets
 	$(BIN)/python -m benchmarks.data
+
+# PEERS is the Python of an environment with transformers and trl; one is made in build/ when it is left out.
+bench-train: $(STAMP)  ## training beside its peers: speed, memory, optimizers
+	$(BIN)/python -m benchmarks.train $(if $(PEERS),--peers $(PEERS))
 
 # Keeps what is pinned unless UPGRADE=--upgrade. torch is left out: TORCH chooses it.
 lock: $(STAMP)  ## renew requirements.lock after a change of dependencies

@@ -26,6 +26,7 @@ MINIMUM: dict[tuple[str, str], dict[str, Any]] = {
     ("gate", "at_least"): {"metric": "perplexity/bits_per_byte", "value": 2},
     ("gate", "at_most"): {"metric": "perplexity/bits_per_byte", "value": 2.4},
     ("gate", "beats"): {"metric": "perplexity/bits_per_byte", "baseline": "byte_trigram"},
+    ("optimizer", "torch_optimizer"): {"name": "RMSprop"},
     ("stage", "average"): {"models": ["base", "sft"]},
     **{("source", name): {"path": "/data/a"} for name in ("arrow", "csv", "files", "json", "jsonl", "parquet", "text")},
     ("stage", "clean"): {"input": "raw", "steps": ["normalise"]},

@@ -12,7 +12,7 @@ from ropewalk.core.component import lookup
 from ropewalk.models.gpt import GPT
 from ropewalk.optim.adamw import AdamW
 from ropewalk.optim.groups import decays, is_hidden_matrix
-from ropewalk.optim.muon import Muon, orthogonal
+from ropewalk.optim.muon import Muon, _by_gram, _by_matrix, orthogonal
 from ropewalk.optim.optimizer import Optimizer
 from ropewalk.optim.schedules import Schedule
 
@@ -65,6 +65,18 @@ def test_newton_schulz_makes_singular_values_about_one(shape: tuple[int, int]) -
     assert torch.allclose(alone, orthogonal(stack, 5)[1], atol=1e-5)
 
 
+@pytest.mark.parametrize("spread", [1.0, 1e-2, 1e-4])
+def test_the_small_side_gives_the_same_as_the_whole_matrix(spread: float) -> None:
+    """Singular values over several orders of magnitude, as gradients have them."""
+    generator = torch.Generator().manual_seed(0)
+    left, right = (torch.linalg.qr(torch.randn(size, 24, generator=generator))[0] for size in (24, 96))
+    matrix = (left * torch.logspace(0, float(torch.tensor(spread).log10()), 24)) @ right.T
+    matrix = (matrix / matrix.norm()).unsqueeze(0)
+    exact = _by_matrix(matrix.double(), 5)
+    assert (_by_gram(matrix, 5) - exact).abs().max() < 1e-3 and (_by_matrix(matrix, 5) - exact).abs().max() < 1e-3
+    assert torch.equal(_by_gram(matrix, 0), matrix)
+
+
 def test_muon_moves_hidden_matrices_by_the_learning_rate() -> None:
     net = module()
     update = Muon(lr=0.02, adam_lr=0.01).build(list(net.named_parameters()))
@@ -79,9 +91,17 @@ def test_muon_moves_hidden_matrices_by_the_learning_rate() -> None:
     update.step(1.0)  # nothing has a gradient: nothing moves
 
 
-@pytest.mark.parametrize("tag", sorted(lookup(Optimizer)))
-def test_a_resumed_optimizer_goes_on_bit_for_bit(tag: str) -> None:
-    optimizer = Optimizer.model_validate({"type": tag, "weight_decay": 0.1})
+RESUMED = [{"type": tag, "weight_decay": 0.1} for tag in sorted(lookup(Optimizer)) if tag not in ("adamw8bit", "torch_optimizer")]
+RESUMED += [{"type": tag, "every": 2, "largest": 20} for tag in ("shampoo", "soap")]
+TORCHS = ("RMSprop", "Adafactor", "NAdam", "Lion", "Prodigy", "AdEMAMix", "SOAP")
+RESUMED += [{"type": "torch_optimizer", "name": name} for name in TORCHS]
+
+
+@pytest.mark.parametrize("fields", RESUMED, ids=lambda fields: "-".join(str(value) for value in fields.values()))
+def test_a_resumed_optimizer_goes_on_bit_for_bit(fields: dict[str, Any]) -> None:
+    if fields.get("name") in TORCHS[3:]:
+        pytest.importorskip("pytorch_optimizer")
+    optimizer = Optimizer.model_validate(fields)
     straight, broken = module(), module()
     updates = [optimizer.build(list(net.named_parameters())) for net in (straight, broken)]
     for step in range(6):

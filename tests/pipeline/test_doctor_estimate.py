@@ -117,11 +117,11 @@ def test_available_memory_is_what_is_free_here() -> None:
 
 
 def test_recomputation_keeps_one_block_and_each_ones_input() -> None:
-    model, width = GPT(preset="llama-tiny", depth=6), GPT(preset="llama-tiny").shape().width
+    model, width = GPT(preset="llama-tiny", depth=12), GPT(preset="llama-tiny").shape().width
     with_all, without = (
         run_probe(Probe(model, 64, AdamW(), LanguageModelling(), 2, 32, "cpu", "fp32", None, recompute, 1 << 60)).activation_bytes
         for recompute in (False, True)
     )
     one = run_probe(Probe(GPT(preset="llama-tiny", depth=1), 64, AdamW(), LanguageModelling(), 2, 32, "cpu", "fp32", None, False, 1 << 60))
-    inputs = 6 * 4 * 2 * 32 * width
+    inputs = 12 * 4 * 2 * 32 * width
     assert one.activation_bytes + inputs < without < one.activation_bytes * 2 + inputs and without < 0.6 * with_all

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,6 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from ropewalk.core.seed import torch_generator
 from ropewalk.models.cache_module import KeyValues
 from ropewalk.models.dropout_module import Draws
+from ropewalk.models.remade_module import remade
 from ropewalk.models.rotary_module import frequencies
 from ropewalk.models.shape import Shape
 
@@ -88,14 +91,20 @@ class FeedForward(nn.Module):
         self.up = nn.Linear(shape.width, shape.mlp_width * (2 if self.gated else 1), bias=shape.bias)
         self.down = nn.Linear(shape.mlp_width, shape.width, bias=shape.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, thrifty: bool) -> Tensor:
+        """`thrifty` keeps what `up` gives for the way back, not also what the activation makes of it."""
         hidden = self.up(x)
-        if self.gated:
-            gate, hidden = hidden.chunk(2, -1)
-            hidden = F.silu(gate) * hidden
-        else:
-            hidden = F.gelu(hidden, approximate="tanh")
-        return self.down(hidden)  # type: ignore[no-any-return]
+        active = self.activation(hidden, thrifty)
+        with remade(active, self.activation, hidden) if thrifty else nullcontext():
+            return self.down(active)  # type: ignore[no-any-return]
+
+    def activation(self, hidden: Tensor, thrifty: bool = False) -> Tensor:
+        if not self.gated:
+            return F.gelu(hidden, approximate="tanh")
+        gate, hidden = hidden.chunk(2, -1)
+        opened = F.silu(gate)
+        with remade(opened, F.silu, gate) if thrifty else nullcontext():
+            return opened * hidden
 
 
 class Block(nn.Module):
@@ -108,11 +117,23 @@ class Block(nn.Module):
         self.dropout, self.draws = shape.dropout, draws
 
     def forward(
-        self, x: Tensor, rotary: tuple[Tensor, Tensor] | None, mask: Tensor | None, cache: Cache | KeyValues | None, layer: int
+        self,
+        x: Tensor,
+        rotary: tuple[Tensor, Tensor] | None,
+        mask: Tensor | None,
+        cache: Cache | KeyValues | None,
+        layer: int,
+        thrifty: bool,
     ) -> Tensor:
         drop, place = self.draws.dropout, 2 * layer + 1
-        x = x + drop(self.attention(self.norm1(x), rotary, mask, cache, layer), self.dropout, self.training, place)
-        return x + drop(self.mlp(self.norm2(x)), self.dropout, self.training, place + 1)
+        normal = self.norm1(x)
+        with remade(normal, self.norm1, x) if thrifty else nullcontext():
+            mixed = self.attention(normal, rotary, mask, cache, layer)
+        x = x + drop(mixed, self.dropout, self.training, place)
+        normal = self.norm2(x)
+        with remade(normal, self.norm2, x) if thrifty else nullcontext():
+            made = self.mlp(normal, thrifty)
+        return x + drop(made, self.dropout, self.training, place + 1)
 
 
 class Decoder(nn.Module):
@@ -192,9 +213,9 @@ class Decoder(nn.Module):
         masks = {window: self._mask(documents, length, past, cache, window, tokens.device) for window in set(self.windows)}
         for layer, (block, window) in enumerate(zip(self.blocks, self.windows, strict=True)):
             if self.checkpointing and self.training:
-                x = checkpoint(block, x, rotary, masks[window], cache, layer, use_reentrant=False)
+                x = checkpoint(block, x, rotary, masks[window], cache, layer, False, use_reentrant=False)
             else:
-                x = block(x, rotary, masks[window], cache, layer)
+                x = block(x, rotary, masks[window], cache, layer, self.training)
         return self.norm(x)  # type: ignore[no-any-return]
 
     def _mask(

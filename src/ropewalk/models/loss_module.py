@@ -26,7 +26,7 @@ class _CrossEntropySum(torch.autograd.Function):
         kernel = weight.to(hidden.dtype)
         total = hidden.new_zeros((), dtype=torch.float64)
         hidden_gradient = torch.empty_like(hidden) if wanted else None
-        weight_gradient = torch.zeros_like(weight) if wanted and weight.requires_grad else None
+        wants_weight, weight_gradient = wanted and weight.requires_grad, None
         for start in range(0, hidden.size(0), chunk_rows):
             rows, wished = hidden[start : start + chunk_rows], targets[start : start + chunk_rows]
             logits = (rows @ kernel.T).float()
@@ -47,7 +47,9 @@ class _CrossEntropySum(torch.autograd.Function):
                     slope -= smoothing / slope.size(1)
                 slope = slope.to(hidden.dtype)
                 torch.matmul(slope, kernel, out=hidden_gradient[start : start + chunk_rows])
-                if weight_gradient is not None and weight.dtype == slope.dtype:
+                if wants_weight and weight_gradient is None:
+                    weight_gradient = (slope.T @ rows).to(weight.dtype)
+                elif weight_gradient is not None and weight.dtype == slope.dtype:
                     weight_gradient.addmm_(slope.T, rows)
                 elif weight_gradient is not None:
                     weight_gradient += slope.T @ rows

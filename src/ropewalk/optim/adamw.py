@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from ropewalk.optim.groups import decays
-from ropewalk.optim.optimizer import Named, Optimizer, Update
+from ropewalk.optim.optimizer import Named, Optimizer, Update, fill
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -78,8 +78,4 @@ class AdamWUpdate:
         return {f"{part}.{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
 
     def load(self, state: dict[str, Tensor]) -> None:
-        own = self.state()
-        if set(own) != set(state):
-            raise KeyError(", ".join(sorted(set(own) ^ set(state))[:5]))
-        for name, tensor in own.items():
-            tensor.copy_(state[name])
+        fill(self.state(), state)

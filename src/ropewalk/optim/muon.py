@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from ropewalk.optim.adamw import AdamWUpdate
-from ropewalk.optim.groups import is_hidden_matrix
+from ropewalk.optim.matrix_update import Gradients, MatrixUpdate, split
 from ropewalk.optim.optimizer import Named, Optimizer, Update
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # quintic of the reference: singular values end between 0.7 and 1.2
+GRAM_ASPECT = 2  # longer matrices than that are cheaper by their small side: 1536 x 384 takes half the time
 
 
 class Muon(Optimizer, type="muon"):
@@ -33,10 +34,8 @@ class Muon(Optimizer, type="muon"):
     """AdamW's decay of the squared gradient's running mean."""
 
     def build(self, parameters: Named) -> Update:
-        hidden = [(name, parameter) for name, parameter in parameters if is_hidden_matrix(name, parameter)]
-        names = {name for name, _ in hidden}
-        rest = [(name, parameter) for name, parameter in parameters if name not in names]
-        return MuonUpdate(hidden, AdamWUpdate(rest, self.adam_lr, 0.9, self.beta2, 1e-8, 0.0), self)
+        hidden, rest = split(parameters)
+        return MatrixUpdate(hidden, MuonRule(hidden, self), AdamWUpdate(rest, self.adam_lr, 0.9, self.beta2, 1e-8, 0.0))
 
 
 def orthogonal(matrices: Tensor, iterations: int) -> Tensor:
@@ -46,65 +45,67 @@ def orthogonal(matrices: Tensor, iterations: int) -> Tensor:
     """
     import torch
 
-    a, b, c = COEFFICIENTS
     x = matrices.bfloat16() if matrices.is_cuda else matrices.float()
     tall = x.size(-2) > x.size(-1)
     if tall:
         x = x.mT
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
-    for _ in range(iterations):
-        gram = x @ x.mT
-        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    long = x.size(-1) >= GRAM_ASPECT * x.size(-2) and x.dtype == torch.float32
+    x = _by_gram(x, iterations) if long else _by_matrix(x, iterations)
     return (x.mT if tall else x).to(matrices.dtype)
 
 
-class MuonUpdate:
+def _by_matrix(x: Tensor, iterations: int) -> Tensor:
+    import torch
+
+    a, b, c = COEFFICIENTS
+    for _ in range(iterations):
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x
+
+
+def _by_gram(x: Tensor, iterations: int) -> Tensor:
+    """The same polynomials gathered on the small side: x' = p(G) x has G' = p(G) G p(G), for they commute.
+
+    For n rows and m columns 4 n^3 operations an iteration in place of n^3 + 2 n^2 m; bf16 would lose the small values.
+    """
+    import torch
+
+    a, b, c = COEFFICIENTS
+    gram, whole = x @ x.mT, None
+    for iteration in range(iterations):
+        step = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        step.diagonal(dim1=-2, dim2=-1).add_(a)
+        whole = step if whole is None else step @ whole
+        if iteration < iterations - 1:
+            gram = step @ gram @ step
+    return x if whole is None else whole @ x
+
+
+class MuonRule:
     """Matrices of one shape are made orthogonal together."""
 
-    def __init__(self, hidden: Named, rest: AdamWUpdate, config: Muon) -> None:
+    def __init__(self, hidden: Named, config: Muon) -> None:
         import torch
 
-        self.hidden, self.rest, self.config = dict(hidden), rest, config
-        self.momentum = {name: torch.zeros_like(parameter) for name, parameter in hidden}
+        self.config = config
+        self.tensors = {f"momentum.{name}": torch.zeros_like(parameter) for name, parameter in hidden}
 
-    def step(self, factor: float) -> None:
+    def step(self, named: Gradients, factor: float) -> None:
         import torch
 
         config = self.config
-        with torch.no_grad():
-            shapes: dict[torch.Size, list[str]] = {}
-            for name, parameter in self.hidden.items():
-                if parameter.grad is not None:
-                    shapes.setdefault(parameter.shape, []).append(name)
-            for shape, names in shapes.items():
-                for name in names:
-                    gradient = self.hidden[name].grad
-                    assert gradient is not None
-                    self.momentum[name].lerp_(gradient, 1 - config.momentum)
-                    gradient.lerp_(self.momentum[name], config.momentum)
-                stacked = torch.stack([gradient for name in names if (gradient := self.hidden[name].grad) is not None])
-                updates = orthogonal(stacked, config.iterations)
-                scale = config.lr * factor * max(1.0, shape[0] / shape[1]) ** 0.5
-                for name, update in zip(names, updates, strict=True):
-                    if config.weight_decay:
-                        self.hidden[name].mul_(1 - config.lr * factor * config.weight_decay)
-                    self.hidden[name].add_(update, alpha=-scale)
-        self.rest.step(factor)
-
-    def zero_grad(self) -> None:
-        for parameter in self.hidden.values():
-            parameter.grad = None
-        self.rest.zero_grad()
-
-    def state(self) -> dict[str, Tensor]:
-        own = {f"momentum.{name}": tensor for name, tensor in self.momentum.items()}
-        return {**own, **{f"adamw.{name}": tensor for name, tensor in self.rest.state().items()}}
-
-    def load(self, state: dict[str, Tensor]) -> None:
-        own = {f"momentum.{name}": tensor for name, tensor in self.momentum.items()}
-        rest = {name.removeprefix("adamw."): tensor for name, tensor in state.items() if name.startswith("adamw.")}
-        if unknown := {name for name in state if not name.startswith("adamw.")} ^ set(own):
-            raise KeyError(", ".join(sorted(unknown)[:5]))
-        for name, tensor in own.items():
-            tensor.copy_(state[name])
-        self.rest.load(rest)
+        shapes: dict[torch.Size, Gradients] = {}
+        for name, parameter, gradient in named:
+            momentum = self.tensors[f"momentum.{name}"]
+            momentum.lerp_(gradient, 1 - config.momentum)
+            gradient.lerp_(momentum, config.momentum)
+            shapes.setdefault(parameter.shape, []).append((name, parameter, gradient))
+        for shape, group in shapes.items():
+            updates = orthogonal(torch.stack([gradient for _, _, gradient in group]), config.iterations)
+            scale = config.lr * factor * max(1.0, shape[0] / shape[1]) ** 0.5
+            for (_, parameter, _), update in zip(group, updates, strict=True):
+                if config.weight_decay:
+                    parameter.mul_(1 - config.lr * factor * config.weight_decay)
+                parameter.add_(update, alpha=-scale)

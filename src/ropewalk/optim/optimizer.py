@@ -30,6 +30,14 @@ class Update(Protocol):
         """Take over a state; raises KeyError when names differ."""
 
 
+def fill(own: dict[str, Tensor], state: dict[str, Tensor]) -> None:
+    """Copy a state into tensors of the same names; raises KeyError when names differ, and then nothing has changed."""
+    if differing := set(own) ^ set(state):
+        raise KeyError(", ".join(sorted(differing)[:5]))
+    for name, tensor in own.items():
+        tensor.copy_(state[name])
+
+
 class Optimizer(Component, family="optimizer", folders=("ropewalk.optim",)):
     """How gradients become updates."""
 

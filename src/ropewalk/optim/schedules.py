@@ -71,3 +71,29 @@ class WarmupStableDecay(Schedule, type="wsd"):
 
     def factor(self, step: int, total: int) -> float:
         return _risen(step, total, self.warmup) * (1 - (1 - self.final) * _gone(step, total, 1 - self.decay))
+
+
+class InverseSquareRoot(Schedule, type="inverse_sqrt"):
+    """After the warm-up of n updates, falls as sqrt(n / updates) (Vaswani et al. 2017): fit for runs without a set end."""
+
+    final: Share = 0.0
+    """It does not fall below this factor."""
+
+    def factor(self, step: int, total: int) -> float:
+        number, warm = min(step, max(total - 1, 0)) + 1, max(1, math.ceil(self.warmup * total))
+        return max(self.final, math.sqrt(warm / number)) if number > warm else number / warm
+
+
+class OneCycle(Schedule, type="one_cycle"):
+    """Rises along half a cosine from `start`, then falls along another (Smith 2018)."""
+
+    warmup: Share = 0.3
+    """Share of all updates over which the rate rises."""
+    start: Share = 0.04
+    """Factor at the first update."""
+
+    def factor(self, step: int, total: int) -> float:
+        peak = min(math.ceil(self.warmup * total), max(total - 1, 0))
+        if step < peak:
+            return self.start + (1 - self.start) * 0.5 * (1 - math.cos(math.pi * step / peak))
+        return self.final + (1 - self.final) * 0.5 * (1 + math.cos(math.pi * _gone(step, total, self.warmup)))

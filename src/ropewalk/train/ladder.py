@@ -31,6 +31,7 @@ class Ladder:
         save: Callable[[TrainState], None],
     ) -> None:
         self.state, self.sizes, self.device, self.tell, self.save = state, sizes, device, tell, save
+        self.parameters = list(state.model.parameters())
 
     def climb(self, work: Callable[..., R], *arguments: Any) -> R:
         """Do the work; after memory ran out, again with less at once. Raises OutOfMemory when no remedy is left."""
@@ -66,7 +67,7 @@ class Ladder:
 
     def _moves(self) -> int:
         """A number that changes with any write to a weight or to the optimizer's state."""
-        tensors = [*self.state.model.parameters(), *self.state.update.state().values()]
+        tensors = [*self.parameters, *self.state.update.state().values()]
         return sum(tensor._version for tensor in tensors)  # noqa: SLF001 torch has no public name for it
 
     def _say(self, what: str) -> None:
