@@ -19,6 +19,7 @@ from ropewalk.core.artifact import Artifact
 from ropewalk.core.errors import ConfigError, DataError
 from ropewalk.core.ledger import write_table
 from ropewalk.core.load import nearest
+from ropewalk.evaluate.classification import calibration, calibration_error
 from ropewalk.evaluate.intervals import Floats, by_cluster, ratio, wilson
 
 
@@ -45,6 +46,10 @@ class SuiteResult:
     measures: Sequence[Measure]
     counts: Mapping[str, int] = field(default_factory=dict)
     """Truncated, failed and the like."""
+    details: Sequence[Mapping[str, Any]] = ()
+    """Of each item what was asked, answered and expected, for people to read."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What else is worth keeping: the rule that read the answers, calibration."""
 
 
 @dataclass(frozen=True)
@@ -134,8 +139,10 @@ def write_scores(folder: Path, results: Mapping[str, SuiteResult], seed: int) ->
             metric = summarise(measure, result.clusters, len(result.items), seed)
             metrics.append({**asdict(metric), **{end: _shown(getattr(metric, end)) for end in ("value", "low", "high")}})
             values[f"{suite}/{measure.name}"] = metric.value
+        if result.details:
+            columns["detail"] = pa.array([json.dumps(detail, ensure_ascii=False) for detail in result.details], pa.string())
         write_table(pa.table(columns), folder / "items" / f"{suite}.parquet")
-        report[suite] = {"items": len(result.items), "counts": dict(result.counts), "metrics": metrics}
+        report[suite] = {"items": len(result.items), "counts": dict(result.counts), "facts": dict(result.facts), "metrics": metrics}
     (folder / "scores.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return values
 
@@ -154,6 +161,12 @@ def summarise(measure: Measure, clusters: Sequence[str], items: int, seed: int) 
         other = {name: _exp(value) for name, value in other.items()}
     ends = (found.value, found.low, found.high)
     return Metric(measure.name, *ends, measure.unit, items, measure.higher_is_better, measure.scale, other)
+
+
+def calibration_of(sure: Floats, right: Any) -> dict[str, Any]:
+    """How sure the answers were and how often they were right, in ten ranges; `error` is the mean distance of the two."""
+    bins = calibration(sure, right)
+    return {"error": calibration_error(bins), "bins": bins}
 
 
 def _exp(value: float) -> float:

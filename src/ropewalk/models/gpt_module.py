@@ -147,17 +147,25 @@ class Decoder(nn.Module):
                     parameter.normal_(std=0.02, generator=generator)
 
     def forward(
-        self, tokens: Tensor, positions: Tensor | None = None, documents: Tensor | None = None, cache: Cache | None = None
+        self,
+        tokens: Tensor,
+        positions: Tensor | None = None,
+        documents: Tensor | None = None,
+        cache: Cache | None = None,
+        mask: Tensor | None = None,
     ) -> Tensor:
         """Hidden states (B, T, D) of token ids (B, T).
 
         `positions` (B, T) count within a document, from 0 when left out; `documents` (B, T) are segment ids that
-        attention never crosses. `cache` holds the keys and values of earlier tokens, and is extended.
+        attention never crosses. `cache` holds the keys and values of earlier tokens, and is extended. `mask` (B, 1, T, past + T)
+        says in their place who looks at whom.
         """
         assert cache is None or documents is None, "a cache continues one document a row"
         past = cache[0][0].size(2) if cache else 0
         length = tokens.size(1)
-        assert past + length <= self.shape.context, f"{past + length} tokens are more than the context of {self.shape.context}"
+        assert mask is not None or past + length <= self.shape.context, (
+            f"{past + length} tokens are more than the context of {self.shape.context}"
+        )
         x = self.embed(tokens)
         rotary = None
         if self.shape.position == "learned":
@@ -167,7 +175,8 @@ class Decoder(nn.Module):
         else:
             rotary = (self.cosines[positions].unsqueeze(1), self.sines[positions].unsqueeze(1))
         x = self.draws.dropout(x, self.shape.dropout, self.training, 0)
-        mask = _mask(documents, length, past, tokens.device)
+        if mask is None:
+            mask = _mask(documents, length, past, tokens.device)
         for layer, block in enumerate(self.blocks):
             if self.checkpointing and self.training:
                 x = checkpoint(block, x, rotary, mask, cache, layer, use_reentrant=False)

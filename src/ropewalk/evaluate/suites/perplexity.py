@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,7 +15,7 @@ from ropewalk.data.tokens import Split, Tokens
 from ropewalk.evaluate.byte_ngram import ByteNgram
 from ropewalk.evaluate.scores import Measure, SuiteResult
 from ropewalk.evaluate.scoring import Subject, token_losses
-from ropewalk.evaluate.suites.suite import Suite
+from ropewalk.evaluate.suites.suite import Suite, held_out_problems
 
 BASELINES = {"byte_unigram": 1, "byte_trigram": 3}
 
@@ -36,6 +36,12 @@ class Perplexity(Suite, type="perplexity"):
     """Whether the byte models are fitted."""
     max_documents: int | None = Field(default=None, ge=1)
     """Only the first so many documents."""
+
+    def baseline_names(self) -> tuple[str, ...]:
+        return tuple(BASELINES) if self.baselines else ()
+
+    def problems(self, upstream: Mapping[str, Any]) -> list[tuple[str, str]]:
+        return held_out_problems(self.split, upstream.get("data"))
 
     def run(self, subject: Subject, open_ref: Callable[[Ref[Any]], Any], advance: Callable[[int], None]) -> SuiteResult:
         tokens: Tokens = open_ref(self.data)
