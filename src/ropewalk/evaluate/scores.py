@@ -86,12 +86,22 @@ class Scores(Artifact, kind="Scores"):
     """scores.json and items/SUITE.parquet."""
 
     @cached_property
+    def report(self) -> dict[str, Any]:
+        """scores.json by suite: items, counts, facts, metrics."""
+        found: dict[str, Any] = json.loads((self.path / "scores.json").read_text(encoding="utf-8"))
+        return found
+
+    @property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """By suite: how many items were truncated, left out, unfinished, failed."""
+        return {suite: dict(facts.get("counts", {})) for suite, facts in self.report.items()}
+
+    @cached_property
     def metrics(self) -> dict[str, Metric]:
         """By `suite/metric`."""
-        found = json.loads((self.path / "scores.json").read_text(encoding="utf-8"))
         return {
             f"{suite}/{metric['name']}": Metric(**{**metric, **{end: _number(metric[end]) for end in ("value", "low", "high")}})
-            for suite, facts in found.items()
+            for suite, facts in self.report.items()
             for metric in facts["metrics"]
         }
 
@@ -149,7 +159,9 @@ def write_scores(folder: Path, results: Mapping[str, SuiteResult], seed: int) ->
 
 def summarise(measure: Measure, clusters: Sequence[str], items: int, seed: int) -> Metric:
     """The metric with its interval: Wilson for independent proportions, else a bootstrap over clusters."""
-    if measure.scale == "proportion" and len(set(clusters)) == items:
+    own = measure.denominators > 0
+    items = int(own.sum()) if len(own) == items else items
+    if measure.scale == "proportion" and own.all() and len(set(clusters)) == items:
         found = wilson(float(measure.numerators.sum()), items)
     else:
         found = ratio(by_cluster(measure.numerators, clusters), by_cluster(measure.denominators, clusters), seed)

@@ -73,6 +73,12 @@ def _junit(name: str, findings: Sequence[Finding]) -> str:
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + "\n".join([head, *cases, "</testsuite>"]) + "\n"
 
 
+def joined_junit(files: Sequence[str]) -> str:
+    """Several verdicts' JUnit XML as one file."""
+    suites = "\n".join(text.partition("?>")[2].strip() for text in files)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites>\n{suites}\n</testsuites>\n'
+
+
 def _clean(text: str) -> str:
     """Without the control characters that XML can't hold."""
     return "".join(letter if letter >= " " or letter in "\t\n" else "?" for letter in text)

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from ropewalk.core.errors import DataError
 from ropewalk.core.load import nearest
 from ropewalk.core.reference import Ref
-from ropewalk.evaluate.gates.gate import Finding, Gate, Open, unknown_metric
+from ropewalk.evaluate.gates.gate import Finding, Gate, Open, called, matching, unknown_metric
 from ropewalk.evaluate.intervals import difference
 from ropewalk.evaluate.scores import Pairs, Scores
 
@@ -39,9 +39,9 @@ class Beats(Gate, type="beats"):
 
     def problems(self, known: Mapping[str, Collection[str]] | None) -> list[tuple[str, str]]:
         found = unknown_metric(self.metric, known)
-        if known is None or found or self.baseline is None or self.baseline in known[self.metric]:
+        there = sorted(matching(self.metric, known) or ()) if known is not None else []
+        if known is None or found or self.baseline is None or self.baseline in there:
             return found
-        there = sorted(known[self.metric])
         hint = (nearest(self.baseline, there) or f"there are {', '.join(there)}") if there else "it has none"
         return [("baseline", f"{self.metric} has no baseline {self.baseline!r} ({hint})")]
 
@@ -49,7 +49,9 @@ class Beats(Gate, type="beats"):
         assert scores is not None, "needs_scores() says so"
         metric = scores.metric(self.metric)
         if self.than is not None:
-            other, name = paired(scores, open_ref(self.than), self.metric, self.than.target), self.than.target
+            than: Scores = open_ref(self.than)
+            name = called(self.than, than)
+            other = paired(scores, than, self.metric, name)
         else:
             other, name = scores.pairs(self.metric, self.baseline or ""), str(self.baseline)
         own = scores.pairs(self.metric)

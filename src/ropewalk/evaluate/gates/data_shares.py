@@ -18,7 +18,7 @@ from ropewalk.data.corpus import Corpus
 from ropewalk.data.filters.language import Code, Language
 from ropewalk.data.pii.pii import Kind, Pii
 from ropewalk.data.steps import Batch
-from ropewalk.evaluate.gates.gate import Finding, Gate, Open
+from ropewalk.evaluate.gates.gate import Finding, Gate, Open, called
 from ropewalk.evaluate.intervals import wilson
 from ropewalk.evaluate.scores import Scores
 
@@ -42,14 +42,15 @@ class DropRate(Gate, type="drop_rate"):
         return False
 
     def check(self, scores: Scores | None, open_ref: Open) -> Finding:
-        counts = open_ref(self.of).manifest.counts
+        corpus: Corpus = open_ref(self.of)
+        counts = corpus.manifest.counts
         wanted = f"dropped/{self.reason}"
         names = [name for name in counts if name == wanted or name.startswith((wanted + "/", wanted + "."))]
         known = [name.removeprefix("dropped/") for name in counts if name.startswith("dropped/")]
-        if self.reason and not names and (near := nearest(self.reason, known)):
-            raise ConfigError(f"{self.of.target} dropped nothing for {self.reason!r} ({near})")
+        if self.reason and not names and (near := nearest(self.reason, known)).startswith("did you"):
+            raise ConfigError(f"{called(self.of, corpus)} dropped nothing for {self.reason!r} ({near})")
         dropped = sum(counts[name] for name in names) if self.reason else counts.get("dropped", 0)
-        name = f"{self.of.target}/dropped" + (f"/{self.reason}" if self.reason else "")
+        name = f"{called(self.of, corpus)}/dropped" + (f"/{self.reason}" if self.reason else "")
         return at_most(name, dropped, counts.get("records_in", 0), self.at_most, self.on)
 
 
@@ -69,12 +70,13 @@ class DuplicatesLeft(Gate, type="duplicates_left"):
     def check(self, scores: Scores | None, open_ref: Open) -> Finding:
         import hashlib
 
+        corpus: Corpus = open_ref(self.of)
         seen: set[bytes] = set()
         total = 0
-        for texts in _texts(open_ref(self.of)):
+        for texts in _texts(corpus):
             total += len(texts)
             seen.update(hashlib.blake2b(" ".join(text.lower().split()).encode(), digest_size=16).digest() for text in texts)
-        return at_most(f"{self.of.target}/duplicates", total - len(seen), total, self.at_most, self.on)
+        return at_most(f"{called(self.of, corpus)}/duplicates", total - len(seen), total, self.at_most, self.on)
 
 
 class PiiLeft(Gate, type="pii_left"):
@@ -93,12 +95,13 @@ class PiiLeft(Gate, type="pii_left"):
         return False
 
     def check(self, scores: Scores | None, open_ref: Open) -> Finding:
+        corpus: Corpus = open_ref(self.of)
         step, hits, total = Pii(kinds=self.kinds), 0, 0
-        for table in open_ref(self.of).tables():
+        for table in corpus.tables():
             found = step.apply(Batch(table)).counts
             hits += sum(any(numbers) for numbers in zip(*found.values(), strict=True))
             total += table.num_rows
-        return at_most(f"{self.of.target}/pii", hits, total, self.at_most, self.on)
+        return at_most(f"{called(self.of, corpus)}/pii", hits, total, self.at_most, self.on)
 
 
 class LanguageShare(Gate, type="language_share"):
@@ -117,12 +120,13 @@ class LanguageShare(Gate, type="language_share"):
         return False
 
     def check(self, scores: Scores | None, open_ref: Open) -> Finding:
+        corpus: Corpus = open_ref(self.of)
         step, inside, total = Language(keep=self.languages), 0, 0
-        for table in open_ref(self.of).tables():
+        for table in corpus.tables():
             (rule,) = step.apply(Batch(table)).rules
             inside += int(rule.keeps.sum())
             total += table.num_rows
-        return at_most(f"{self.of.target}/not in {'+'.join(self.languages)}", total - inside, total, 1 - self.at_least, self.on)
+        return at_most(f"{called(self.of, corpus)}/not in {'+'.join(self.languages)}", total - inside, total, 1 - self.at_least, self.on)
 
 
 class Contamination(Gate, type="contamination"):
@@ -151,6 +155,7 @@ class Contamination(Gate, type="contamination"):
     def check(self, scores: Scores | None, open_ref: Open) -> Finding:
         from ropewalk.evaluate.rows import read_rows
 
+        corpus: Corpus = open_ref(self.of)
         items = [list(_spoken(row.columns)) for path in self.tests for row in read_rows(path)]
         runs: dict[str, set[int]] = {}
         lengths = set()
@@ -162,13 +167,13 @@ class Contamination(Gate, type="contamination"):
                     for run in _runs(words, size):
                         runs.setdefault(run, set()).add(number)
         found: set[int] = set()
-        for texts in _texts(open_ref(self.of)):
+        for texts in _texts(corpus):
             for words in map(_words, texts):
                 for size in lengths:
                     for run in _runs(words, size):
                         if run in runs:
                             found |= runs[run]
-        return at_most(f"{self.of.target}/contaminated items", len(found), len(items), self.at_most, self.on)
+        return at_most(f"{called(self.of, corpus)}/contaminated items", len(found), len(items), self.at_most, self.on)
 
 
 def at_most(name: str, hits: int, total: int, limit: float, on: On) -> Finding:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 from ropewalk.core.component import Component
@@ -50,6 +51,19 @@ class Gate(Component, family="gate", folders=("ropewalk.evaluate.gates",)):
 
 def unknown_metric(name: str, known: Mapping[str, Collection[str]] | None, field: str = "metric") -> list[tuple[str, str]]:
     """A metric that the scores will not have."""
-    if known is None or name in known:
+    if known is None or matching(name, known) is not None:
         return []
     return [(field, f"there is no metric {name!r} in those scores ({nearest(name, sorted(known))})")]
+
+
+def matching(name: str, known: Mapping[str, Collection[str]]) -> Collection[str] | None:
+    """The baselines of a metric; a name that ends in `*` stands for many, None where there is no such metric."""
+    return next((baselines for pattern, baselines in known.items() if fnmatchcase(name, pattern)), None)
+
+
+def called(ref: Ref[Any], artifact: Any) -> str:
+    """What a reference is called in a message: the stage, or for a folder the stage that made it and the start of its key."""
+    if not ref.scheme:
+        return ref.target
+    manifest = artifact.manifest
+    return f"{manifest.stage} ({manifest.key[:8]})" if manifest.stage and manifest.key else ref.location

@@ -18,7 +18,7 @@ from ropewalk.data.chats import Chats
 from ropewalk.data.corpus import Corpus
 from ropewalk.data.tokenizer import Tokenizer
 from ropewalk.data.tokens import Tokens
-from ropewalk.evaluate.gates.gate import Finding, Gate, Open
+from ropewalk.evaluate.gates.gate import Finding, Gate, Open, called
 from ropewalk.evaluate.scores import Scores
 from ropewalk.models.model import Model
 
@@ -50,12 +50,13 @@ class Fact(Gate, type="fact"):
         return False
 
     def check(self, scores: Scores | None, open_ref: Open) -> Finding:
-        facts = facts_of(open_ref(self.of))
-        value = _number(facts, self.fact, self.of.target)
+        made = open_ref(self.of)
+        stage, facts = called(self.of, made), facts_of(made)
+        value = _number(facts, self.fact, stage)
         if self.per:
-            below = _number(facts, self.per, self.of.target)
+            below = _number(facts, self.per, stage)
             value = value / below if below else math.nan
-        name = f"{self.of.target}/{self.fact}" + (f" per {self.per}" if self.per else "")
+        name = f"{stage}/{self.fact}" + (f" per {self.per}" if self.per else "")
         return within(name, value, self.at_least, self.at_most)
 
 
@@ -74,8 +75,9 @@ class Trained(Gate, type="trained"):
 
     def check(self, scores: Scores | None, open_ref: Open) -> Finding:
         model: Model = open_ref(self.of)
+        stage = called(self.of, model)
         losses = _losses(model)
-        name = f"{self.of.target}/training"
+        name = f"{stage}/training"
         tenth = max(1, len(losses) // 10)
         finite = [loss for loss in losses if math.isfinite(loss)]
         fell = sum(losses[:tenth]) / tenth - sum(losses[-tenth:]) / tenth if losses else math.nan
@@ -92,7 +94,7 @@ class Trained(Gate, type="trained"):
             faults.append(f"{skipped} updates skipped, must be at most {self.skipped}, off by {skipped - self.skipped}")
         good = f"{name}: the loss fell by {fell:.4f} (must be more than {self.fell_by:g}), all finite, {skipped} updates skipped"
         message = f"{name}: {'; '.join(faults)} (n={len(losses)} updates)" if faults else f"{good} (n={len(losses)} updates)"
-        return Finding(not faults, f"{self.of.target} trained well", message, name, fell, fell, fell, self.fell_by, items=len(losses))
+        return Finding(not faults, f"{stage} trained well", message, name, fell, fell, fell, self.fell_by, items=len(losses))
 
 
 class Cost(Gate, type="cost"):
@@ -121,7 +123,8 @@ class Cost(Gate, type="cost"):
         return False
 
     def check(self, scores: Scores | None, open_ref: Open) -> Finding:
-        facts = facts_of(open_ref(self.of))
+        made = open_ref(self.of)
+        stage, facts = called(self.of, made), facts_of(made)
         limits = {
             "cost.seconds": self.seconds,
             "cost.cpu_seconds": self.cpu_seconds,
@@ -130,11 +133,11 @@ class Cost(Gate, type="cost"):
             "size.bytes": self.size,
         }
         parts = tuple(
-            within(f"{self.of.target}/{name}", _number(facts, name, self.of.target), None, float(limit))
+            within(f"{stage}/{name}", _number(facts, name, stage), None, float(limit))
             for name, limit in limits.items()
             if limit is not None
         )
-        return together(parts, f"{self.of.target} costs no more than allowed", all(part.passed for part in parts))
+        return together(parts, f"{stage} costs no more than allowed", all(part.passed for part in parts))
 
 
 class Latency(Gate, type="latency"):
@@ -155,8 +158,9 @@ class Latency(Gate, type="latency"):
     def check(self, scores: Scores | None, open_ref: Open) -> Finding:
         from ropewalk.evaluate.latency import token_milliseconds
 
-        found = token_milliseconds(open_ref(self.of), self.prompt_tokens, self.new_tokens)
-        return within(f"{self.of.target}/milliseconds a token", found, None, self.milliseconds, items=self.new_tokens)
+        model: Model = open_ref(self.of)
+        found = token_milliseconds(model, self.prompt_tokens, self.new_tokens)
+        return within(f"{called(self.of, model)}/milliseconds a token", found, None, self.milliseconds, items=self.new_tokens)
 
 
 def facts_of(artifact: Artifact) -> dict[str, Any]:
@@ -197,7 +201,7 @@ def within(name: str, value: float, at_least: float | None, at_most: float | Non
 
 def together(parts: tuple[Finding, ...], title: str, passed: bool, words: str = "") -> Finding:
     """Several findings as one; the message is that of the failed ones, or of all."""
-    shown = parts if passed else [part for part in parts if not part.passed]
+    shown = [part for part in parts if part.passed == passed]
     first = shown[0]
     ends = (first.value, first.low, first.high, first.threshold)
     message = words + "; ".join(part.message for part in shown)

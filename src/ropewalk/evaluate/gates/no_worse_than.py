@@ -36,26 +36,27 @@ class NoWorseThan(Gate, type="no_worse_than"):
     def check(self, scores: Scores | None, open_ref: Open) -> Finding:
         assert scores is not None, "needs_scores() says so"
         than: Scores = open_ref(self.than)
+        other = called(self.than, than)
         names = self.metrics or _firsts(scores, than)
         if not names:
-            raise ConfigError(f"{self.than.target} has no suite that these scores have", remedy="evaluate both with the same suites")
-        rows = [(name, *self._lost(scores, than, name)) for name in names]
+            raise ConfigError(f"{other} has no suite that these scores have", remedy="evaluate both with the same suites")
+        rows = [(name, *self._lost(scores, than, name, other)) for name in names]
         corrected = holm([chance for _, _, chance in rows])
-        parts = tuple(self._part(scores, row[0], row[1], chance) for row, chance in zip(rows, corrected, strict=True))
+        parts = tuple(self._part(scores, row[0], row[1], chance, other) for row, chance in zip(rows, corrected, strict=True))
         mean = float(np.mean([lost[0] for _, lost, _ in rows]))
         worse = [part for part in parts if not part.passed]
         told = "; ".join(part.message for part in worse or [min(parts, key=lambda part: part.value)])
         items = sum(part.items for part in parts)
-        head = f"{len(worse)} of {len(parts)} tasks worse than {self.than.target} on the same items (n={items}, average {mean:+.4f})"
+        head = f"{len(worse)} of {len(parts)} tasks worse than {other} on the same items (n={items}, average {mean:+.4f})"
         message = f"{head}: {told}" if worse else f"{head}, at worst {told}"
         ends = (min(part.value for part in parts), min(part.low for part in parts), max(part.high for part in parts))
-        title = f"no task worse than {self.than.target}"
+        title = f"no task worse than {other}"
         metric = names[0] if len(names) == 1 else f"{len(names)} tasks"
-        return Finding(not worse, title, message, metric, *ends, -self.margin, self.than.target, items, parts)
+        return Finding(not worse, title, message, metric, *ends, -self.margin, other, items, parts)
 
-    def _lost(self, scores: Scores, than: Scores, name: str) -> tuple[tuple[float, float, float], float]:
+    def _lost(self, scores: Scores, than: Scores, name: str, called_: str) -> tuple[tuple[float, float, float], float]:
         """How much better (below 0: worse) than the baseline with its interval, and the chance of that if it were no worse."""
-        metric, own, other = scores.metric(name), scores.pairs(name), paired(scores, than, name, self.than.target)
+        metric, own, other = scores.metric(name), scores.pairs(name), paired(scores, than, name, called_)
         change = np.exp if metric.scale == "exp" else np.positive
         better, worse = (own, other) if metric.higher_is_better else (other, own)
         sides = ((better.numerators, better.denominators), (worse.numerators, worse.denominators))
@@ -63,7 +64,7 @@ class NoWorseThan(Gate, type="no_worse_than"):
         slope = float(np.exp(own.numerators.sum() / own.denominators.sum())) if metric.scale == "exp" else 1.0
         return (found.value, found.low, found.high), sign_flip_test(*sides, margin=self.margin / slope)
 
-    def _part(self, scores: Scores, name: str, ends: tuple[float, float, float], chance: float) -> Finding:
+    def _part(self, scores: Scores, name: str, ends: tuple[float, float, float], chance: float, other: str) -> Finding:
         passed = chance >= self.alpha or ends[0] >= -self.margin
         metric = scores.metric(name)
         gap = "" if passed else f", off by {-self.margin - ends[0]:.4f}"
@@ -71,9 +72,7 @@ class NoWorseThan(Gate, type="no_worse_than"):
             f"{name} {'better' if ends[0] >= 0 else 'worse'} by {abs(ends[0]):.4f} ({ends[1]:.4f} to {ends[2]:.4f}, n={metric.items}), "
             f"may lose {self.margin:g}, p={chance:.4f}{gap}"
         )
-        return Finding(
-            passed, f"{name} no worse than {self.than.target}", message, name, *ends, -self.margin, self.than.target, metric.items
-        )
+        return Finding(passed, f"{name} no worse than {other}", message, name, *ends, -self.margin, other, metric.items)
 
 
 def holm(chances: Sequence[float]) -> list[float]:

@@ -39,7 +39,7 @@ def _suite(given: Any) -> Any:
     elif own.suffix in (".yaml", ".yml") and own.is_file():
         found, base = _read(own), folder or str(own.parent)
     else:
-        context = {"family": "task", "tag": task, "choices": task_names()}
+        context = {"family": "task", "tag": str(given["task"]), "choices": task_names()}
         raise PydanticCustomError("unknown_type", "unknown {family} {tag}: expected a shipped one or a YAML file", context)
     if "rows" in said:
         found.pop("path", None)

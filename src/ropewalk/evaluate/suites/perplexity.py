@@ -34,8 +34,13 @@ class Perplexity(Suite, type="perplexity"):
     """Which part is measured; the byte models always learn from the training part."""
     baselines: bool = True
     """Whether the byte models are fitted."""
+    by_source: bool = True
+    """Bits per byte of each source too, as `bits_per_byte/SOURCE`, where there are several."""
     max_documents: int | None = Field(default=None, ge=1)
     """Only the first so many documents."""
+
+    def metric_names(self) -> tuple[str, ...]:
+        return (*self.measures, "bits_per_byte/*") if self.by_source else self.measures
 
     def baseline_names(self) -> tuple[str, ...]:
         return tuple(BASELINES) if self.baselines else ()
@@ -65,4 +70,14 @@ class Perplexity(Suite, type="perplexity"):
             Measure("nats_per_token", "nats/token", nats, counts),
             Measure("perplexity", "per token", nats, counts, scale="exp"),
         ]
+        sources = [document.source for document in documents]
+        for source in sorted(set(sources)) if self.by_source and len(set(sources)) > 1 else ():
+            own = np.array([source == one for one in sources], np.float64)
+            measures.append(
+                Measure(f"bits_per_byte/{source}", "bits/byte", nats / math.log(2) * own, sizes * own, baselines=_times(bits, own))
+            )
         return SuiteResult(ids, ids, measures)
+
+
+def _times(baselines: Mapping[str, Any], own: Any) -> dict[str, Any]:
+    return {name: values * own for name, values in baselines.items()}
