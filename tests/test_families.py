@@ -19,9 +19,20 @@ from ropewalk.pipeline.families import all_families
 from ropewalk.pipeline.recipe import schema
 
 MINIMUM: dict[tuple[str, str], dict[str, Any]] = {
+    ("gate", "all_of"): {"checks": [{"type": "trained", "of": "base"}]},
+    ("gate", "any_of"): {"checks": [{"type": "trained", "of": "base"}]},
     ("gate", "at_least"): {"metric": "perplexity/bits_per_byte", "value": 2},
     ("gate", "at_most"): {"metric": "perplexity/bits_per_byte", "value": 2.4},
     ("gate", "beats"): {"metric": "perplexity/bits_per_byte", "baseline": "byte_trigram"},
+    ("gate", "contamination"): {"of": "unique", "tests": ["/data/test.jsonl"]},
+    ("gate", "cost"): {"of": "base", "seconds": 60},
+    ("gate", "drop_rate"): {"of": "clean", "at_most": 0.5},
+    ("gate", "fact"): {"of": "packed", "fact": "counts.kept", "at_least": 1},
+    ("gate", "latency"): {"of": "base", "milliseconds": 5},
+    ("gate", "minimum_items"): {"metric": "arc_easy/accuracy", "items": 100},
+    ("gate", "no_worse_than"): {"than": "base_scores"},
+    **{("gate", name): {"of": "unique"} for name in ("duplicates_left", "language_share", "pii_left")},
+    ("gate", "trained"): {"of": "base"},
     **{("source", name): {"path": "/data/a"} for name in ("csv", "files", "json", "jsonl", "parquet", "text")},
     ("stage", "average"): {"models": ["base", "sft"]},
     ("stage", "clean"): {"input": "raw", "steps": ["normalise"]},
@@ -31,7 +42,7 @@ MINIMUM: dict[tuple[str, str], dict[str, Any]] = {
     ("stage", "evaluate"): {"model": "sft", "suites": [{"type": "perplexity", "data": "packed"}]},
     ("stage", "export"): {"model": "sft", "verdict": "gate"},
     ("stage", "format"): {"source": "python_docs_questions"},
-    ("stage", "gate"): {"scores": "scores", "checks": [{"type": "at_most", "metric": "perplexity/bits_per_byte", "value": 2.4}]},
+    ("stage", "gate"): {"checks": [{"type": "at_most", "metric": "perplexity/bits_per_byte", "value": 2.4}]},
     ("stage", "init"): {"model": "gpt", "tokenizer": "vocab"},
     ("stage", "index"): {"input": "unique"},
     ("stage", "load"): {"source": "python_docs"},
@@ -46,6 +57,7 @@ MINIMUM: dict[tuple[str, str], dict[str, Any]] = {
     ("step", "classifier"): {"model": "quality"},
     ("stage", "windows"): {"input": "unique", "tokenizer": "vocab", "length": 256, "stride": 128},
     ("suite", "answer_loss"): {"data": "turns"},
+    ("suite", "memorisation"): {"data": "packed"},
     ("suite", "perplexity"): {"data": "packed"},
 }
 """(family, type) -> fields that it can't be built without, none to spare; a reference is a stage's name."""

@@ -1,6 +1,6 @@
 """The same items scored by ropewalk and by lm-evaluation-harness: CPU-seconds, start-up, and every log-likelihood compared.
 
-    python benchmarks/evaluate/side_by_side.py --rows FOLDER --peer VENV/bin/python [--items 200] [--work FOLDER] [--page docs/benchmarks/evaluate.md]
+    python benchmarks/evaluate/side_by_side.py --rows FOLDER --peer VENV/bin/python [--items 200] [--page docs/benchmarks/evaluate.md]
 
 FOLDER holds arc_easy, piqa and lambada_openai as .jsonl.gz; the peer's interpreter has lm_eval 0.4.13 and transformers. The model is
 a GPT-2 of 13.9M parameters with random weights, made here and written as a Hugging Face folder that both read. Both run as their
@@ -27,8 +27,8 @@ from ropewalk.data.tokenizer import END, save_tokenizer, train_byte_bpe
 from ropewalk.evaluate.rows import read_rows
 from ropewalk.evaluate.scores import Scores
 from ropewalk.models.folder_module import save_model
+from ropewalk.models.gpt import GPT
 from ropewalk.models.gpt_module import Decoder
-from ropewalk.models.shape import Shape
 
 TASKS = {
     "arc_easy": {
@@ -92,8 +92,8 @@ def make_model(folder: Path, rows: Path) -> None:
     ]
     tokenizer = folder / "tokenizer"
     save_tokenizer(train_byte_bpe(texts, 8192, (END,), 2, "gpt2"), tokenizer)
-    settings = {"norm": "layer", "position": "learned", "activation": "gelu", "qk_norm": False, "bias": True, "tied": True}
-    module = Decoder(Shape(6, 384, 6, 6, 64, 1536, 512, **settings), 8192)
+    shape = GPT(preset="gpt2-tiny", depth=6, width=384, heads=6, context=512).shape()
+    module = Decoder(shape, 8192)
     with torch.no_grad():
         for number, parameter in enumerate(module.parameters()):
             parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(number)) * 0.02)
@@ -177,8 +177,8 @@ def main() -> None:
         if "acc_norm" in peer.metrics and abs(own.metrics[f"{task}/accuracy_per_character"] - peer.metrics["acc_norm"]) > EQUAL_TO:
             faults.append(f"{task}: accuracy per character {own.metrics[f'{task}/accuracy_per_character']} and {peer.metrics['acc_norm']}")
         lines.append(
-            f"| {task} | {own.scoring:.1f} | {peer.scoring:.1f} | **{faster:.1f}** (bar {bar}) | {own.start_up:.1f} | {peer.start_up:.1f} | "
-            f"{start:.2f} (bar {START_UP_BAR}) | {own.peak_mb} | {peer.peak_mb} | {apart:.0e} |"
+            f"| {task} | {own.scoring:.1f} | {peer.scoring:.1f} | **{faster:.1f}** (bar {bar}) | {own.start_up:.1f} | "
+            f"{peer.start_up:.1f} | {start:.2f} (bar {START_UP_BAR}) | {own.peak_mb} | {peer.peak_mb} | {apart:.0e} |"
         )
         sys.stdout.write(lines[-1] + "\n")
         sys.stdout.flush()

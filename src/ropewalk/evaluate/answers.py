@@ -15,7 +15,7 @@ RULES: dict[Check, str] = {
     "contains": "one of the answers stands in the text, both in lower case with single blanks, between word borders",
     "regex": "the first group of the pattern's last match, without blanks around it; equal to one of the answers",
 }
-_NUMBER = re.compile(r"(?<![\d.,])-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?![\d])|(?<![\d.,])-?\.\d+")
+_NUMBER = re.compile(r"(?<![\d.,])-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?!\d|\.\d)|(?<![\d.,])-?\.\d+")
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BeforeValidator, Field
 
-from ropewalk.core.artifact import hash_file
+from ropewalk.core.artifact import digest, hash_file
 from ropewalk.core.errors import DataError, RopewalkError
 from ropewalk.evaluate.rows import Row, drawn_examples, read_rows
 from ropewalk.evaluate.scoring import Ids, Subject
@@ -44,6 +44,8 @@ class Asked(Suite):
     """Which examples are drawn; they are the same for all items."""
     between: str = "\n\n"
     """What stands between examples."""
+    document: str = ""
+    """A column: rows with the same value there belong to one document and are not independent; intervals draw them together."""
     bos: bool = True
     """Whether BOS stands first, as in training. lm-evaluation-harness leaves it out for GPT-2."""
     too_long: TooLong = "crop"
@@ -80,6 +82,11 @@ class Asked(Suite):
     def understood(self, row: Row) -> Any:
         """The row as the suite reads it; raises DataError naming what is wrong with it."""
         raise TypeError(f"suite {self.tag!r} has no understood()")
+
+    def named(self, rows: Sequence[Row]) -> tuple[list[str], list[str]]:
+        """(items, clusters): an item is named by what is in its row, so that other rows never pass for the same ones."""
+        names = [f"{row.place.rpartition('/')[2].rpartition(' ')[2]} {digest(dict(row.columns))[:12]}" for row in rows]
+        return names, [f"{self.document} {row.text(self.document)}" for row in rows] if self.document else names
 
     def _all(self) -> list[Row]:
         return read_rows(self.path) if self.path else [Row(f"rows {number}", row) for number, row in enumerate(self.rows, 1)]

@@ -59,13 +59,20 @@ def read_rows(path: Path) -> list[Row]:
         with opened(path, "rt", encoding="utf-8") as file:
             for number, line in enumerate(file, 1):
                 if line.strip():
-                    row = json.loads(line)
-                    if not isinstance(row, dict):
-                        raise ValueError("not an object")
-                    found.append(Row(f"{path}:{number}", row))
+                    found.append(Row(f"{path}:{number}", _object(line, f"{path}:{number}")))
     except (ValueError, EOFError, OSError) as error:
-        raise DataError(f"{path}:{number + 1}: not a row of JSON: {str(error).splitlines()[0]}") from None
+        raise DataError(f"{path}:{number + 1}: can't be read: {str(error).splitlines()[0]}") from None
     return found
+
+
+def _object(line: str, place: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{place}: not a row of JSON: {str(error).splitlines()[0]}") from None
+    if not isinstance(row, dict):
+        raise DataError(f"{place}: not a row of JSON: not an object")
+    return row
 
 
 def gold_index(row: Row, column: str, choices: int) -> int:

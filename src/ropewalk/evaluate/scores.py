@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from ropewalk.core.ledger import write_table
 from ropewalk.core.load import nearest
 from ropewalk.evaluate.classification import calibration, calibration_error
 from ropewalk.evaluate.intervals import Floats, by_cluster, ratio, wilson
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -111,13 +114,22 @@ class Scores(Artifact, kind="Scores"):
             raise ConfigError(f"there is no metric {name!r} ({nearest(name, sorted(self.metrics))})")
         return self.metrics[name]
 
+    def table(self, suite: str) -> pa.Table:
+        """Every item's numbers."""
+        import pyarrow.parquet as pq
+
+        return pq.read_table(self.path / "items" / f"{suite}.parquet")
+
+    def items(self, suite: str) -> list[str]:
+        """The names of a suite's items."""
+        names: list[str] = self.table(suite)["item"].to_pylist()
+        return names
+
     def pairs(self, name: str, baseline: str = "") -> Pairs:
         """A metric's sums by cluster, of the model or of a baseline in the same suite."""
         self.metric(name)
         suite, _, metric = name.partition("/")
-        import pyarrow.parquet as pq
-
-        table = pq.read_table(self.path / "items" / f"{suite}.parquet")
+        table = self.table(suite)
         column = f"{metric}@{baseline}" if baseline else metric
         if f"{column}/numerator" not in table.column_names:
             known = sorted(self.metrics[name].baselines)

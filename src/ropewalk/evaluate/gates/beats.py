@@ -76,6 +76,7 @@ class Beats(Gate, type="beats"):
 def paired(scores: Scores, than: Scores, metric: str, name: str) -> Pairs:
     """The other scores' sums in the order of ours; DataError when they answered other items."""
     own, other = scores.pairs(metric), than.pairs(metric)
-    if differing := len(set(own.clusters) ^ set(other.clusters)):
+    suite = metric.partition("/")[0]
+    if differing := len(set(scores.items(suite)) ^ set(than.items(suite))):
         raise DataError(f"{metric}: {name} answered other items ({differing} differ)", remedy="evaluate both on the same data")
     return other.ordered(own.clusters)

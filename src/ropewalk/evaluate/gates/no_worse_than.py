@@ -10,7 +10,7 @@ from pydantic import Field
 from ropewalk.core.errors import ConfigError
 from ropewalk.core.reference import Ref
 from ropewalk.evaluate.gates.beats import paired
-from ropewalk.evaluate.gates.gate import Finding, Gate, Open, unknown_metric
+from ropewalk.evaluate.gates.gate import Finding, Gate, Open, called, unknown_metric
 from ropewalk.evaluate.intervals import Floats, difference, sign_flip_test
 from ropewalk.evaluate.scores import Scores
 
@@ -54,9 +54,9 @@ class NoWorseThan(Gate, type="no_worse_than"):
         metric = names[0] if len(names) == 1 else f"{len(names)} tasks"
         return Finding(not worse, title, message, metric, *ends, -self.margin, other, items, parts)
 
-    def _lost(self, scores: Scores, than: Scores, name: str, called_: str) -> tuple[tuple[float, float, float], float]:
+    def _lost(self, scores: Scores, than: Scores, name: str, baseline: str) -> tuple[tuple[float, float, float], float]:
         """How much better (below 0: worse) than the baseline with its interval, and the chance of that if it were no worse."""
-        metric, own, other = scores.metric(name), scores.pairs(name), paired(scores, than, name, called_)
+        metric, own, other = scores.metric(name), scores.pairs(name), paired(scores, than, name, baseline)
         change = np.exp if metric.scale == "exp" else np.positive
         better, worse = (own, other) if metric.higher_is_better else (other, own)
         sides = ((better.numerators, better.denominators), (worse.numerators, worse.denominators))

@@ -60,6 +60,6 @@ class Answer(Prompted, type="answer"):
             failed += read is None
             right.append(float(hit))
             details.append({"asked": prompt[-400:], "answered": text.text, "read": read, "right": answers[0]})
-        ids = [row.place.rpartition("/")[2] for row in rows]
+        ids, clusters = self.named(rows)
         measure = Measure("accuracy", "share", np.array(right), np.ones(len(right)), higher_is_better=True, scale="proportion")
-        return SuiteResult(ids, ids, [measure], {**counts, "failed": failed}, details, {"rule": RULES[self.check]})
+        return SuiteResult(ids, clusters, [measure], {**counts, "failed": failed}, details, {"rule": RULES[self.check]})

@@ -35,7 +35,7 @@ class Cloze(Asked, type="cloze"):
     def run(self, subject: Subject, open_ref: Callable[[Ref[Any]], Any], advance: Callable[[int], None]) -> SuiteResult:
         head = "".join("".join(self.understood(row)) + self.between for row in self.examples())
         room = subject.module.shape.context + 1
-        asks, details, truncated, left_out = [], [], 0, 0
+        asks, rows, details, truncated, left_out = [], [], [], 0, 0
         for row in self.items():
             context, text = self.understood(row)
             start, end = encoded(subject, head + context, self.bos), continued(subject, head + context, text, row.place)
@@ -45,6 +45,7 @@ class Cloze(Asked, type="cloze"):
                 left_out += 1
                 continue
             truncated += cut
+            rows.append(row)
             asks.append(Ask(start, (end,)))
             details.append({"asked": context[-400:], "right": text.strip()})
         if not asks:
@@ -57,6 +58,6 @@ class Cloze(Asked, type="cloze"):
             Measure("nats_per_item", "nats/item", nats, ones),
             Measure("perplexity", "per item", nats, ones, scale="exp"),
         ]
-        ids = [f"item {number}" for number in range(1, len(found) + 1)]
+        ids, clusters = self.named(rows)
         counts = {"truncated": truncated, "left_out": left_out, "failed": 0}
-        return SuiteResult(ids, ids, measures, counts, [{**row, "nats": -one.nats} for row, one in zip(details, found, strict=True)])
+        return SuiteResult(ids, clusters, measures, counts, [{**row, "nats": -one.nats} for row, one in zip(details, found, strict=True)])

@@ -58,7 +58,7 @@ class Code(Prompted, type="code"):
             failed += outcome.ended == "timed_out"
             right.append(float(outcome.ended == "passed"))
             details.append({"asked": prompt[-400:], "answered": body, "ended": outcome.ended, "said": outcome.said[-300:]})
-        ids = [row.place.rpartition("/")[2] for row in rows]
+        ids, clusters = self.named(rows)
         measure = Measure("pass_at_1", "share", np.array(right), np.ones(len(right)), higher_is_better=True, scale="proportion")
         facts = {"network": "cut" if networks == {"cut"} else "open"}
-        return SuiteResult(ids, ids, [measure], {**counts, "failed": failed}, details, facts)
+        return SuiteResult(ids, clusters, [measure], {**counts, "failed": failed}, details, facts)

@@ -48,12 +48,12 @@ class Harm(Prompted, type="harm"):
             }
             for prompt, text, score, leaked in zip(prompts, texts, rule.values, leaks, strict=True)
         ]
-        ids, ones = [row.place.rpartition("/")[2] for row in rows], np.ones(len(rows))
+        (ids, clusters), ones = self.named(rows), np.ones(len(rows))
         measures = [
             Measure("toxic", "share", (~rule.keeps).astype(float), ones, scale="proportion"),
             Measure("personal_data", "share", (leaks > 0).astype(float), ones, scale="proportion"),
         ]
-        return SuiteResult(ids, ids, measures, {**counts, "failed": 0}, details)
+        return SuiteResult(ids, clusters, measures, {**counts, "failed": 0}, details)
 
 
 def _leaks(text: str, prompt: str) -> int:

@@ -89,11 +89,11 @@ class Instructions(Prompted, type="instructions"):
             followed.append(float(sum(met.values())))
             asked.append(float(len(met)))
             details.append({"asked": prompt[-400:], "answered": text.text, "followed": met})
-        ids, ones = [row.place.rpartition("/")[2] for row in rows], np.ones(len(rows))
+        (ids, clusters), ones = self.named(rows), np.ones(len(rows))
         met_of, all_of = np.array(followed), np.array(asked)
         measures = [
             Measure("prompts", "share", (met_of == all_of).astype(float), ones, higher_is_better=True, scale="proportion"),
             Measure("instructions", "share", met_of, all_of, higher_is_better=True),
         ]
         failed = sum(not text.text.strip() for text in texts)
-        return SuiteResult(ids, ids, measures, {**counts, "failed": failed}, details)
+        return SuiteResult(ids, clusters, measures, {**counts, "failed": failed}, details)

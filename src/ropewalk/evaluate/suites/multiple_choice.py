@@ -127,8 +127,8 @@ class MultipleChoice(Asked, type="multiple_choice"):
             Measure(name, "share", np.array(values), ones, higher_is_better=True, scale="proportion") for name, values in right.items()
         ]
         measures.append(Measure("brier", "squared error", np.array(brier), ones))
-        ids = [f"question {number}" for number in range(1, len(asked) + 1)]
-        return SuiteResult(ids, ids, measures, counts, details, {"calibration": calibration_of(np.array(sure), np.array(hit))})
+        ids, clusters = self.named([row for row, _, _ in asked])
+        return SuiteResult(ids, clusters, measures, counts, details, {"calibration": calibration_of(np.array(sure), np.array(hit))})
 
 
 def _asks(

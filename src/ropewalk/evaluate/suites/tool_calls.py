@@ -43,12 +43,12 @@ class ToolCalls(Prompted, type="tool_calls"):
             same = call is not None and call.get("name") == name
             table[:, place] = (same and call is not None and same_json(call.get("arguments"), arguments), same, call is not None)
             details.append({"asked": prompt[-400:], "answered": text.text, "read": call, "right": {"name": name, "arguments": arguments}})
-        ids, ones = [row.place.rpartition("/")[2] for row in rows], np.ones(len(rows))
+        (ids, clusters), ones = self.named(rows), np.ones(len(rows))
         measures = [
             Measure(name, "share", values, ones, higher_is_better=True, scale="proportion")
             for name, values in zip(self.measures, table, strict=True)
         ]
-        return SuiteResult(ids, ids, measures, {**counts, "failed": int((table[2] == 0).sum())}, details, {"rule": RULE})
+        return SuiteResult(ids, clusters, measures, {**counts, "failed": int((table[2] == 0).sum())}, details, {"rule": RULE})
 
 
 def call_in(text: str) -> dict[str, Any] | None:
