@@ -57,6 +57,7 @@ MINIMUM: dict[tuple[str, str], dict[str, Any]] = {
     ("step", "classifier"): {"model": "quality"},
     ("stage", "windows"): {"input": "unique", "tokenizer": "vocab", "length": 256, "stride": 128},
     ("suite", "answer_loss"): {"data": "turns"},
+    ("suite", "lm_eval"): {"task": "piqa"},
     ("suite", "memorisation"): {"data": "packed"},
     ("suite", "perplexity"): {"data": "packed"},
 }

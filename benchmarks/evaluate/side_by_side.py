@@ -96,7 +96,8 @@ def make_model(folder: Path, rows: Path) -> None:
     module = Decoder(shape, 8192)
     with torch.no_grad():
         for number, parameter in enumerate(module.parameters()):
-            parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(number)) * 0.02)
+            if parameter.dim() > 1:  # as GPT-2 begins: normal with 0.02, and nothing of zero that would hide a difference
+                parameter.normal_(std=0.02, generator=torch.Generator().manual_seed(number))
     save_model(folder / "model", module, tokenizer)
 
 
