@@ -15,6 +15,7 @@ from ropewalk.report.evaluation import evaluation, gates
 from ropewalk.report.facts import RunFacts, gather
 from ropewalk.report.funnel import funnel
 from ropewalk.report.graph import stage_graph
+from ropewalk.report.items import against_baseline, items
 from ropewalk.report.markup import section, text, visible
 from ropewalk.report.preview import previews
 from ropewalk.report.story import banner, remarkable, started, tiles
@@ -30,6 +31,8 @@ SECTIONS: tuple[tuple[str, str, Callable[[RunFacts], str]], ...] = (
     ("mask", "Mask", previews),
     ("training", "Training", training),
     ("evaluation", "Evaluation", evaluation),
+    ("regressions", "Baseline", against_baseline),
+    ("items", "Items", items),
     ("stages", "Costs", stages),
     ("plan", "Plan", plan_and_actual),
     ("environment", "Environment", environment),
