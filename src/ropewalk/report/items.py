@@ -51,7 +51,7 @@ def items(facts: RunFacts) -> str:
     """The worst items of each suite by its first metric, and some that went well; none where a suite keeps no details."""
     body = ""
     for stage in facts.making("Scores"):
-        first: dict[str, Mapping[str, Any]] = {}
+        first: dict[str, dict[str, Any]] = {}
         for suite, metric in metrics_of(stage):
             first.setdefault(suite, metric)
         for suite, metric in first.items():

@@ -21,6 +21,7 @@ from ropewalk.models.folder_module import save_model
 from ropewalk.models.gpt import GPT
 from ropewalk.pipeline.asking import baseline_scores, evaluation_of, find_model
 from ropewalk.pipeline.recipe import Recipe, loads
+from ropewalk.pipeline.stages.evaluate import Evaluate
 from ropewalk.report.html import write_report
 
 TEXTS = [f"The mill number {n} stands by the river and {n * 7} people live by what it grinds." for n in range(60)]
@@ -102,12 +103,12 @@ def test_a_page_shows_scores_counts_and_single_items(made: Path) -> None:
 def test_a_gate_that_fails_says_it_once_with_its_numbers(home: Path, made: Path, capsys: pytest.CaptureFixture[str]) -> None:
     failing = recipe(home, made, gate={"type": "gate", "scores": "scores", "checks": [{**CHECKS[0], "margin": 3}]})
     with pytest.raises(
-        GateFailed, match=r"gate failed: perplexity/bits_per_byte is .*byte_unigram's .* on the same 1\d items: .*off by"
+        GateFailed, match=r"gate failed: perplexity/bits_per_byte is .*byte_unigram's .* on the same \d+ items: .*off by"
     ) as error:
         failing.run()
-    log = (made / "runs/made/run.log").read_text()
     said = str(error.value).splitlines()[0]
-    assert said not in capsys.readouterr().err and said in log
+    assert said not in capsys.readouterr().err, "it is the run's last word, and said by nobody before"
+    assert said.removeprefix("gate failed: ") in (made / "runs/made/stages/gate/verdict.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -254,21 +255,21 @@ def test_the_verb_gate_judges_a_run_again_and_against_another(home: Path, made: 
 
 
 def test_every_shipped_task_is_a_sound_suite(home: Path, tmp_path: Path) -> None:
-    import os
-
     found = {}
     for name in task_names():
         said = {"run_code": True} if name == "human_eval" else {}
-        (suite,) = (
-            Recipe(stages={"s": {"type": "evaluate", "model": "path:x", "suites": [{"task": name, "folder": str(tmp_path), **said}]}})
-            .stages["s"]
-            .suites
-        )  # type: ignore[attr-defined]
+        (suite,) = Evaluate(model="path:x", suites=[{"task": name, "folder": str(tmp_path), **said}]).suites
         assert suite.title == name and suite.path == tmp_path / f"{name}.jsonl.gz" and suite.metric_names()
         found[name] = suite
     assert len(found) == 16
-    rows = Path(os.environ.get("DATA_DIR", "")) / "eval"
-    if not os.environ.get("DATA_DIR") or not rows.is_dir():
-        pytest.skip("DATA_DIR is not set: the rows themselves are not looked at")
-    for name, suite in found.items():
-        assert suite.model_copy(update={"path": rows / f"{name}.jsonl.gz"}).problems({}) == [], name
+
+
+def test_every_row_of_the_shipped_tasks_is_understood(data_dir: Path) -> None:
+    for name in task_names():
+        asked = [
+            {"task": name, "folder": str(data_dir / "eval"), "run_code": True}
+            if name == "human_eval"
+            else {"task": name, "folder": str(data_dir / "eval")}
+        ]
+        (suite,) = Evaluate(model="path:x", suites=asked).suites
+        assert suite.problems({}) == [], name
