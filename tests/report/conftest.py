@@ -117,7 +117,8 @@ class RunMaker:
         metric |= {"higher_is_better": False, "scale": "ratio", "baselines": {"unigram": 4.0, "trigram": 2.0}}
         detail = [json.dumps({"asked": "what <is> it?", "right": "a rope"})] * 2
         columns = {"item": ["1", "2"], "detail": detail, "bits_per_byte/numerator": [5.0, 9.0], "bits_per_byte/denominator": [2.0, 2.0]}
-        write_table(pa.table(columns), folder / "items" / f"{suite}.parquet")
+        if suite.isidentifier():  # a hostile name can't name a file
+            write_table(pa.table(columns), folder / "items" / f"{suite}.parquet")
         (folder / "scores.json").write_text(json.dumps({suite: {"items": 34, "counts": {}, "metrics": [metric]}}))
         return folder
 
