@@ -115,6 +115,10 @@ class RunMaker:
         folder = self.stage(name, "evaluate", "Scores", inputs={f"input{n}": f"key-{other}" for n, other in enumerate(reads)})
         metric = {"name": "bits_per_byte", "value": 2.5, "low": low, "high": high, "unit": "bits/byte", "items": 34}
         metric |= {"higher_is_better": False, "scale": "ratio", "baselines": {"unigram": 4.0, "trigram": 2.0}}
+        detail = [json.dumps({"asked": "what <is> it?", "right": "a rope"})] * 2
+        columns = {"item": ["1", "2"], "detail": detail, "bits_per_byte/numerator": [5.0, 9.0], "bits_per_byte/denominator": [2.0, 2.0]}
+        if suite.isidentifier():  # a hostile name can't name a file
+            write_table(pa.table(columns), folder / "items" / f"{suite}.parquet")
         (folder / "scores.json").write_text(json.dumps({suite: {"items": 34, "counts": {}, "metrics": [metric]}}))
         item = {
             "question": "which?",
@@ -139,6 +143,16 @@ class RunMaker:
             "threshold": 3.0,
             "baseline": "",
         }
+        ends = {"value": -0.1, "low": -0.2, "high": 0.05}
+        part = {
+            **finding,
+            **ends,
+            "passed": True,
+            "message": "bits no worse than before",
+            "metric": "perplexity/bits",
+            "baseline": "before",
+        }
+        finding["parts"] = [part]
         (folder / "verdict.json").write_text(json.dumps({"name": name, "passed": passed, "model": "", "findings": [finding]}))
         return folder
 

@@ -84,6 +84,8 @@ def test_a_finished_run_tells_its_story(whole: Any) -> None:
     assert {anchor for anchor, _, _ in SECTIONS} <= set(page.values("id"))
     shown = (whole.path / "report.html").read_text()
     assert "<u>One </u><u><mark>here.</mark></u><mark> &lt;b&gt;Two&lt;/b&gt;</mark> there." in shown
+    assert "what <is> it?" in text and "a rope" in text
+    assert "bits no worse than before" in text and "held" in text
     assert "ropewalk run runs/example/recipe.yaml" in text and str(whole.path.parent.parent) not in text
     assert text.index("2 20%") and "length.a 1 (10% of what came in)" in text and "because of some text" in text
 
@@ -261,7 +263,7 @@ def test_a_verdict_of_another_shape_does_not_stop_the_page(whole: Any) -> None:
     run = whole.close()
     (run / "stages/gate/verdict.json").write_text('{"findings": ["odd"]}')
     text = render(run).text
-    assert text.count(UNREADABLE) == 3 and "How training went" in text and "Done" in text
+    assert text.count(UNREADABLE) == 4 and "How training went" in text and "Done" in text
 
 
 def test_what_was_foreseen_stands_beside_what_it_took(whole: Any) -> None:

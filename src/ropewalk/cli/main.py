@@ -17,7 +17,9 @@ from ropewalk import __version__
 from ropewalk.cli import (
     chat,
     doctor,
+    evaluate,
     explain,
+    gate,
     generate,
     init,
     list,
@@ -46,7 +48,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 DATA_VERBS = (run, plan, validate, init, schema, explain, list, preview, why)
-RESULT_VERBS = (report, verify, verify_resume, rollback, doctor, generate, chat, serve)
+RESULT_VERBS = (evaluate, gate, report, verify, verify_resume, rollback, doctor, generate, chat, serve)
 for verb in (*DATA_VERBS, *RESULT_VERBS):
     app.command(verb.__name__.rpartition(".")[2].replace("_", "-"))(verb.command)
 

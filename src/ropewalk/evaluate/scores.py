@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -19,7 +19,11 @@ from ropewalk.core.artifact import Artifact
 from ropewalk.core.errors import ConfigError, DataError
 from ropewalk.core.ledger import write_table
 from ropewalk.core.load import nearest
+from ropewalk.evaluate.classification import calibration, calibration_error
 from ropewalk.evaluate.intervals import Floats, by_cluster, ratio, wilson
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,10 @@ class SuiteResult:
     measures: Sequence[Measure]
     counts: Mapping[str, int] = field(default_factory=dict)
     """Truncated, failed and the like."""
+    details: Sequence[Mapping[str, Any]] = ()
+    """Of each item what was asked, answered and expected, for people to read."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What else is worth keeping: the rule that read the answers, calibration."""
     tables: Mapping[str, Any] = field(default_factory=dict)
     """What the report shows besides: by label, and items with their answers; written to tables/SUITE.json."""
 
@@ -83,12 +91,22 @@ class Scores(Artifact, kind="Scores"):
     """scores.json and items/SUITE.parquet."""
 
     @cached_property
+    def report(self) -> dict[str, Any]:
+        """scores.json by suite: items, counts, facts, metrics."""
+        found: dict[str, Any] = json.loads((self.path / "scores.json").read_text(encoding="utf-8"))
+        return found
+
+    @property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """By suite: how many items were truncated, left out, unfinished, failed."""
+        return {suite: dict(facts.get("counts", {})) for suite, facts in self.report.items()}
+
+    @cached_property
     def metrics(self) -> dict[str, Metric]:
         """By `suite/metric`."""
-        found = json.loads((self.path / "scores.json").read_text(encoding="utf-8"))
         return {
             f"{suite}/{metric['name']}": Metric(**{**metric, **{end: _number(metric[end]) for end in ("value", "low", "high")}})
-            for suite, facts in found.items()
+            for suite, facts in self.report.items()
             for metric in facts["metrics"]
         }
 
@@ -98,13 +116,22 @@ class Scores(Artifact, kind="Scores"):
             raise ConfigError(f"there is no metric {name!r} ({nearest(name, sorted(self.metrics))})")
         return self.metrics[name]
 
+    def table(self, suite: str) -> pa.Table:
+        """Every item's numbers."""
+        import pyarrow.parquet as pq
+
+        return pq.read_table(self.path / "items" / f"{suite}.parquet")
+
+    def items(self, suite: str) -> list[str]:
+        """The names of a suite's items."""
+        names: list[str] = self.table(suite)["item"].to_pylist()
+        return names
+
     def pairs(self, name: str, baseline: str = "") -> Pairs:
         """A metric's sums by cluster, of the model or of a baseline in the same suite."""
         self.metric(name)
         suite, _, metric = name.partition("/")
-        import pyarrow.parquet as pq
-
-        table = pq.read_table(self.path / "items" / f"{suite}.parquet")
+        table = self.table(suite)
         column = f"{metric}@{baseline}" if baseline else metric
         if f"{column}/numerator" not in table.column_names:
             known = sorted(self.metrics[name].baselines)
@@ -136,19 +163,23 @@ def write_scores(folder: Path, results: Mapping[str, SuiteResult], seed: int) ->
             metric = summarise(measure, result.clusters, len(result.items), seed)
             metrics.append({**asdict(metric), **{end: _shown(getattr(metric, end)) for end in ("value", "low", "high")}})
             values[f"{suite}/{measure.name}"] = metric.value
+        if result.details:
+            columns["detail"] = pa.array([json.dumps(detail, ensure_ascii=False) for detail in result.details], pa.string())
         write_table(pa.table(columns), folder / "items" / f"{suite}.parquet")
         if result.tables:
             (folder / "tables").mkdir(exist_ok=True)
             body = json.dumps(result.tables, indent=1, ensure_ascii=False, default=str)
             (folder / "tables" / f"{suite}.json").write_text(body + "\n", encoding="utf-8")
-        report[suite] = {"items": len(result.items), "counts": dict(result.counts), "metrics": metrics}
+        report[suite] = {"items": len(result.items), "counts": dict(result.counts), "facts": dict(result.facts), "metrics": metrics}
     (folder / "scores.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return values
 
 
 def summarise(measure: Measure, clusters: Sequence[str], items: int, seed: int) -> Metric:
     """The metric with its interval: Wilson for independent proportions, else a bootstrap over clusters."""
-    if measure.scale == "proportion" and len(set(clusters)) == items:
+    own = measure.denominators > 0
+    items = int(own.sum()) if len(own) == items else items
+    if measure.scale == "proportion" and own.all() and len(set(clusters)) == items:
         found = wilson(float(measure.numerators.sum()), items)
     else:
         found = ratio(by_cluster(measure.numerators, clusters), by_cluster(measure.denominators, clusters), seed)
@@ -160,6 +191,12 @@ def summarise(measure: Measure, clusters: Sequence[str], items: int, seed: int) 
         other = {name: _exp(value) for name, value in other.items()}
     ends = (found.value, found.low, found.high)
     return Metric(measure.name, *ends, measure.unit, items, measure.higher_is_better, measure.scale, other)
+
+
+def calibration_of(sure: Floats, right: Any) -> dict[str, Any]:
+    """How sure the answers were and how often they were right, in ten ranges; `error` is the mean distance of the two."""
+    bins = calibration(sure, right)
+    return {"error": calibration_error(bins), "bins": bins}
 
 
 def _exp(value: float) -> float:

@@ -189,16 +189,20 @@ class Decoder(nn.Module):
         positions: Tensor | None = None,
         documents: Tensor | None = None,
         cache: Cache | KeyValues | None = None,
+        mask: Tensor | None = None,
     ) -> Tensor:
         """Hidden states (B, T, D) of token ids (B, T).
 
         `positions` (B, T) count within a document, from 0 when left out; `documents` (B, T) are segment ids that
-        attention never crosses. `cache` holds the keys and values of earlier tokens, and is extended.
+        attention never crosses. `cache` holds the keys and values of earlier tokens, and is extended. `mask` (B, 1, T, past + T)
+        says in their place who looks at whom.
         """
         assert cache is None or documents is None, "a cache continues one document a row"
         past = max(cache.lengths) if isinstance(cache, KeyValues) else cache[0][0].size(2) if cache else 0
         length = tokens.size(1)
-        assert past + length <= self.shape.context, f"{past + length} tokens are more than the context of {self.shape.context}"
+        assert mask is not None or past + length <= self.shape.context, (
+            f"{past + length} tokens are more than the context of {self.shape.context}"
+        )
         if isinstance(cache, KeyValues) and (past or not cache.even):
             positions = cache.positions(length, tokens.device)
         x = self.embed(tokens)
@@ -210,7 +214,10 @@ class Decoder(nn.Module):
         else:
             rotary = (self.cosines[positions].unsqueeze(1), self.sines[positions].unsqueeze(1))
         x = self.draws.dropout(x, self.shape.dropout, self.training, 0)
-        masks = {window: self._mask(documents, length, past, cache, window, tokens.device) for window in set(self.windows)}
+        masks = {
+            window: self._mask(documents, length, past, cache, window, tokens.device) if mask is None else mask
+            for window in set(self.windows)
+        }
         for layer, (block, window) in enumerate(zip(self.blocks, self.windows, strict=True)):
             if self.checkpointing and self.training:
                 x = checkpoint(block, x, rotary, masks[window], cache, layer, False, use_reentrant=False)

@@ -155,7 +155,7 @@ class _Runner:
             facts["status"] = "gate failed"
             self.failed.append(error)
             self.stopped.add(planned.name)
-            LOGGER.warning("%s: %s", planned.name, error.message)
+            LOGGER.debug("%s: %s", planned.name, error.message)  # said once, at the end of the run
         except BaseException as error:
             facts["status"] = "failed"
             if isinstance(error, DataError) and (self.folder.work(planned.name) / "shards").is_dir():

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
 
-from ropewalk.report.facts import RunFacts
+from ropewalk.report.facts import RunFacts, StageFacts
 from ropewalk.report.markup import badge, number, section, table, text
 from ropewalk.report.story import metrics_of, verdict_of
 from ropewalk.report.svg import interval
@@ -37,8 +38,20 @@ def evaluation(facts: RunFacts) -> str:
         rows = [_row(suite, metric, limits.get(f"{suite}/{metric['name']}")) for suite, metric in metrics_of(stage)]
         said = f"<p>{text(stage.name)}: scores.json can't be read.</p>"
         body += table(("metric", "value", "95% interval", "baselines"), rows, (1,), "scores") if rows else said
+        body += "".join(f"<p><small>{text(suite)}: {text(counted)}</small></p>" for suite, counted in not_whole(stage))
     lead = "The dot is the value, the line its 95% interval, a ring a baseline; a dashed mark is the limit that a gate sets."
     return section("evaluation", "How good the model is", body, lead)
+
+
+def not_whole(stage: StageFacts) -> list[tuple[str, str]]:
+    """(suite, how many of its items were truncated, left out, unfinished or failed); only suites with some."""
+    try:
+        found = json.loads((stage.path / "scores.json").read_bytes()) if stage.path else {}
+        told = {suite: {name: number for name, number in part.get("counts", {}).items() if number} for suite, part in found.items()}
+    except (OSError, ValueError, AttributeError):
+        return []
+    said = {suite: ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in counts.items()) for suite, counts in told.items()}
+    return [(suite, counted) for suite, counted in said.items() if counted]
 
 
 def _row(suite: str, metric: Mapping[str, Any], limit: float | None) -> list[str]:

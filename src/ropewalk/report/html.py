@@ -16,6 +16,7 @@ from ropewalk.report.evaluation import evaluation, gates
 from ropewalk.report.facts import RunFacts, gather
 from ropewalk.report.funnel import funnel
 from ropewalk.report.graph import stage_graph
+from ropewalk.report.items import against_baseline, items
 from ropewalk.report.markup import section, text, visible
 from ropewalk.report.preview import previews
 from ropewalk.report.spans import heads
@@ -34,6 +35,8 @@ SECTIONS: tuple[tuple[str, str, Callable[[RunFacts], str]], ...] = (
     ("training", "Training", training),
     ("evaluation", "Evaluation", evaluation),
     ("heads", "Evidence", heads),
+    ("regressions", "Baseline", against_baseline),
+    ("items", "Items", items),
     ("stages", "Costs", stages),
     ("plan", "Plan", plan_and_actual),
     ("environment", "Environment", environment),

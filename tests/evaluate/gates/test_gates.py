@@ -98,7 +98,9 @@ def test_verdicts_are_written_for_all_readers(tmp_path: Path) -> None:
     verdict = Verdict(tmp_path, Manifest("Verdict"))
     assert not verdict.passed and len(verdict.failures) == 1 and "must be at most 1, off by" in verdict.failures[0]
     suite = ET.parse(tmp_path / "junit.xml").getroot()
-    assert suite.attrib == {"name": "gate <1>", "tests": "2", "failures": "1"} and suite[1][0].tag == "failure"
+    assert (
+        suite.attrib == {"name": "gate <1>", "tests": "2", "failures": "1", "errors": "0", "skipped": "0"} and suite[1][0].tag == "failure"
+    )
     assert (tmp_path / "verdict.md").read_text().count("FAIL") == 1 and json.loads((tmp_path / "verdict.json").read_text())[
         "passed"
     ] is False

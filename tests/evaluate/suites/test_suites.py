@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import math
 from collections.abc import Callable
@@ -19,7 +18,6 @@ from ropewalk.evaluate import scoring
 from ropewalk.evaluate.scores import SuiteResult
 from ropewalk.evaluate.scoring import Subject, token_losses
 from ropewalk.evaluate.suites.answer_loss import AnswerLoss
-from ropewalk.evaluate.suites.multiple_choice import MultipleChoice, Question
 from ropewalk.evaluate.suites.perplexity import Perplexity
 
 Make = Callable[..., Tokens]
@@ -101,46 +99,3 @@ def test_another_tokenizer_or_an_empty_part_is_a_data_error(subject: Subject, ma
     for suite in (Perplexity(data="x"), AnswerLoss(data="x")):
         with pytest.raises(DataError, match="set holdout"):
             run(suite, subject, monkey)
-
-
-QUESTIONS = [
-    {"query": "the quick", "choices": ["brown fox", "lazy", " zebra"], "gold": 0},
-    {"query": "document 3 says", "choices": ["the", "é"], "gold": 1},
-    {"query": "a " * 200, "choices": ["x", "y"], "gold": 1},
-]
-
-
-def test_multiple_choice_equals_a_plain_computation(subject: Subject) -> None:
-    rows = [Question(**row) for row in QUESTIONS]
-    result = MultipleChoice(rows=rows).run(subject, lambda ref: None, lambda done: None)
-    query = subject.vocabulary.encode(["the quick"])[0]
-    sums = []
-    for choice in (" brown fox", " lazy", " zebra"):
-        ids = np.concatenate([[subject.vocabulary.bos_id], subject.vocabulary.encode(["the quick" + choice])[0]])
-        sums.append(-plain(subject, ids)[len(query) :].sum())
-    assert numbers(result, "accuracy")[0] == (int(np.argmax(sums)) == 0)
-    assert numbers(result, "accuracy_per_byte")[0] == (int(np.argmax(np.array(sums) / [9, 4, 6])) == 0)
-    assert result.counts["truncated"] == 2
-
-
-def test_questions_from_files_and_what_is_wrong_with_them(subject: Subject, tmp_path: Path) -> None:
-    good = "\n".join(json.dumps(row) for row in QUESTIONS) + "\n\n"
-    (tmp_path / "q.jsonl").write_text(good)
-    with gzip.open(tmp_path / "q.jsonl.gz", "wt") as file:
-        file.write(good)
-    plain_, packed = MultipleChoice(path=tmp_path / "q.jsonl"), MultipleChoice(path=tmp_path / "q.jsonl.gz", limit=2)
-    assert len(plain_.questions()) == 3 and len(packed.questions()) == 2 and plain_.fingerprint() != packed.fingerprint()
-    with pytest.raises(DataError, match="no such file"):
-        MultipleChoice(path=tmp_path / "none.jsonl").fingerprint()
-    for text, said in (
-        ('{"query": "x"}', "q.jsonl:1"),
-        (good + "{", "q.jsonl:5"),
-        ('{"query": "x", "choices": ["a", "b"], "gold": 2}', "gold 2"),
-    ):
-        (tmp_path / "q.jsonl").write_text(text)
-        with pytest.raises(DataError, match=said):
-            plain_.questions()
-    with pytest.raises(DataError, match="no questions"):
-        MultipleChoice().questions()
-    with pytest.raises(DataError, match="adds no token"):
-        MultipleChoice(rows=[Question(query="x ", choices=["", "a"], gold=1)]).run(subject, lambda ref: None, lambda done: None)

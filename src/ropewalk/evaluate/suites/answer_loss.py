@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,7 +13,7 @@ from ropewalk.core.reference import Ref
 from ropewalk.data.tokens import Split, Tokens
 from ropewalk.evaluate.scores import Measure, SuiteResult
 from ropewalk.evaluate.scoring import Subject, token_losses
-from ropewalk.evaluate.suites.suite import Suite
+from ropewalk.evaluate.suites.suite import Suite, held_out_problems
 
 
 class AnswerLoss(Suite, type="answer_loss"):
@@ -25,6 +25,9 @@ class AnswerLoss(Suite, type="answer_loss"):
     """Rendered chats with a held-out part."""
     split: Split = "holdout"
     """Which part is measured."""
+
+    def problems(self, upstream: Mapping[str, Any]) -> list[tuple[str, str]]:
+        return held_out_problems(self.split, upstream.get("data"))
 
     def run(self, subject: Subject, open_ref: Callable[[Ref[Any]], Any], advance: Callable[[int], None]) -> SuiteResult:
         tokens: Tokens = open_ref(self.data)

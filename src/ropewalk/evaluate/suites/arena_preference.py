@@ -27,6 +27,9 @@ class ArenaPreference(Suite, type="arena_preference"):
     part: Literal["train", "validation", "test"] = "test"
     """Which pairs are asked."""
 
+    def baseline_names(self) -> tuple[str, ...]:
+        return ("prior", "length")
+
     def run(self, subject: Subject, open_ref: Callable[[Ref[Any]], Any], advance: Callable[[int], None]) -> SuiteResult:
         from ropewalk.evaluate.length_baseline import LengthBaseline, winners_of
         from ropewalk.evaluate.preference_predictor import PreferencePredictor
@@ -62,7 +65,9 @@ class ArenaPreference(Suite, type="arena_preference"):
             Measure("log_loss", "nats", log_losses(found, winners), ones, baselines=losses),
             Measure("accuracy", "share", (found.argmax(1) == winners).astype(np.float64), ones, True, "proportion", hits),
         ]
-        return SuiteResult([pair.id for pair in asked], [pair.group for pair in asked], measures, {"validation_items": len(held)}, tables)
+        return SuiteResult(
+            [pair.id for pair in asked], [pair.group for pair in asked], measures, {"validation_items": len(held)}, tables=tables
+        )
 
 
 def _with_winner(data: Comparisons, part: Any) -> list[Comparison]:

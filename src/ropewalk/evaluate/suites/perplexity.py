@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,7 +15,7 @@ from ropewalk.data.tokens import Split, Tokens
 from ropewalk.evaluate.byte_ngram import ByteNgram
 from ropewalk.evaluate.scores import Measure, SuiteResult
 from ropewalk.evaluate.scoring import Subject, token_losses
-from ropewalk.evaluate.suites.suite import Suite
+from ropewalk.evaluate.suites.suite import Suite, held_out_problems
 
 BASELINES = {"byte_unigram": 1, "byte_trigram": 3}
 
@@ -34,8 +34,19 @@ class Perplexity(Suite, type="perplexity"):
     """Which part is measured; the byte models always learn from the training part."""
     baselines: bool = True
     """Whether the byte models are fitted."""
+    by_source: bool = True
+    """Bits per byte of each source too, as `bits_per_byte/SOURCE`, where there are several."""
     max_documents: int | None = Field(default=None, ge=1)
     """Only the first so many documents."""
+
+    def metric_names(self) -> tuple[str, ...]:
+        return (*self.measures, "bits_per_byte/*") if self.by_source else self.measures
+
+    def baseline_names(self) -> tuple[str, ...]:
+        return tuple(BASELINES) if self.baselines else ()
+
+    def problems(self, upstream: Mapping[str, Any]) -> list[tuple[str, str]]:
+        return held_out_problems(self.split, upstream.get("data"))
 
     def run(self, subject: Subject, open_ref: Callable[[Ref[Any]], Any], advance: Callable[[int], None]) -> SuiteResult:
         tokens: Tokens = open_ref(self.data)
@@ -59,4 +70,14 @@ class Perplexity(Suite, type="perplexity"):
             Measure("nats_per_token", "nats/token", nats, counts),
             Measure("perplexity", "per token", nats, counts, scale="exp"),
         ]
+        sources = [document.source for document in documents]
+        for source in sorted(set(sources)) if self.by_source and len(set(sources)) > 1 else ():
+            own = np.array([source == one for one in sources], np.float64)
+            measures.append(
+                Measure(f"bits_per_byte/{source}", "bits/byte", nats / math.log(2) * own, sizes * own, baselines=_times(bits, own))
+            )
         return SuiteResult(ids, ids, measures)
+
+
+def _times(baselines: Mapping[str, Any], own: Any) -> dict[str, Any]:
+    return {name: values * own for name, values in baselines.items()}

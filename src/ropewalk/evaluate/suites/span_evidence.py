@@ -37,6 +37,9 @@ class SpanEvidence(Suite, type="span_evidence"):
     spans: Ref[Model] | None = None
     """A model of `head: span`, to be asked together with one of `head: sentence`; its weight is chosen on validation."""
 
+    def baseline_names(self) -> tuple[str, ...]:
+        return ("position", "tfidf", "embedding")
+
     def run(self, subject: Subject, open_ref: Callable[[Ref[Any]], Any], advance: Callable[[int], None]) -> SuiteResult:
         from ropewalk.evaluate.combined_predictor import CombinedPredictor
         from ropewalk.evaluate.sentence_baselines import SentenceBaselines
@@ -82,7 +85,7 @@ class SpanEvidence(Suite, type="span_evidence"):
             "validation_items": len(held),
             "no_answer_items": sum(not one.spans for one in asked),
         }
-        return SuiteResult([one.id for one in asked], [one.group for one in asked], measures, counts, tables)
+        return SuiteResult([one.id for one in asked], [one.group for one in asked], measures, counts, tables=tables)
 
     def _predictor(self, subject: Subject, open_ref: Callable[[Ref[Any]], Any]) -> SpanPredictor | CombinedPredictor:
         from ropewalk.evaluate.combined_predictor import CombinedPredictor

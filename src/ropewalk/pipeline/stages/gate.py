@@ -1,4 +1,4 @@
-"""The gate stage: every check on the scores, one verdict; a failed one stops the stages behind it (exit code 9)."""
+"""The gate stage: every check, one verdict; a failed one stops the stages behind it (exit code 9)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pydantic import Field
 
 from ropewalk.core.artifact import Artifact
 from ropewalk.core.errors import GateFailed
-from ropewalk.core.load import nearest
 from ropewalk.core.reference import Ref
 from ropewalk.evaluate.gates.gate import Gate
+from ropewalk.evaluate.gates.several import within_problems
 from ropewalk.evaluate.scores import Scores
 from ropewalk.evaluate.verdict import Verdict, write_verdict
 from ropewalk.pipeline.stage import Context, Facts, Stage
@@ -19,33 +19,34 @@ from ropewalk.pipeline.stages.evaluate import Evaluate
 
 
 class Judge(Stage, type="gate"):
-    """Holds scores against what was promised."""
+    """Holds scores, data, training and cost against what was promised."""
 
     makes: ClassVar[type[Artifact]] = Verdict
 
-    scores: Ref[Scores]
-    """What is judged."""
+    scores: Ref[Scores] | None = None
+    """What is judged; may be left out where every check is on data, training or cost."""
     checks: list[Gate] = Field(min_length=1)
     """All must pass."""
 
     def problems(self, upstream: Mapping[str, Stage | Artifact]) -> list[tuple[str, str]]:
+        if self.scores is None:
+            wanting = [place for place, check in enumerate(self.checks) if check.needs_scores()]
+            return [(f"checks.{place}", f"{self.checks[place].tag} needs scores: name the evaluate stage") for place in wanting]
         scores = upstream.get("scores")
-        if not isinstance(scores, Evaluate):
-            return []
-        known = sorted(f"{suite.name or suite.tag}/{name}" for suite in scores.suites for name in suite.measures)
-        named = {f"checks.{place}.metric": check.metric for place, check in enumerate(self.checks)}
-        return [
-            (path, f"there is no metric {name!r} in those scores ({nearest(name, known)})")
-            for path, name in named.items()
-            if name not in known and all(suite.measures for suite in scores.suites)
-        ]
+        known: dict[str, tuple[str, ...]] | None = None
+        if isinstance(scores, Evaluate) and all(suite.metric_names() for suite in scores.suites):
+            known = {f"{suite.title}/{name}": suite.baseline_names() for suite in scores.suites for name in suite.metric_names()}
+        elif isinstance(scores, Scores):
+            known = {name: tuple(metric.baselines) for name, metric in scores.metrics.items()}
+        return within_problems(self.checks, known)
 
     def make(self, context: Context) -> Facts:
-        scores = context.open(self.scores)
+        scores = None if self.scores is None else context.open(self.scores)
         findings = [check.check(scores, context.open) for check in self.checks]
-        write_verdict(context.out, self.tag, findings, scores.manifest.inputs.get("model", ""))
+        write_verdict(context.out, context.name, findings, scores.manifest.inputs.get("model", "") if scores else "")
         for finding in findings:
-            context.log.info("%s: %s: %s", context.name, "pass" if finding.passed else "FAIL", finding.message)
+            if finding.passed:
+                context.log.info("%s: pass: %s", context.name, finding.message)
         passed = sum(finding.passed for finding in findings)
         return Facts(metrics={"passed": passed, "failed": len(findings) - passed})
 
