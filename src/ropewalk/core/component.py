@@ -8,8 +8,10 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import pkgutil
 import re
+import sys
 from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
@@ -93,7 +95,7 @@ class Component(BaseModel):
             return _strictly(cls, data, handler)
         if "type" not in data:
             raise PydanticCustomError("missing_type", "needs a type", {"choices": sorted(lookup(cls))})
-        chosen = lookup(cls).get(str(data["type"]))
+        chosen = member(cls, str(data["type"]))
         if chosen is None:
             raise PydanticCustomError(
                 "unknown_type",
@@ -177,6 +179,17 @@ def lookup(family: type[Component]) -> dict[str, type[Component]]:
         else:
             _import_folder(folder)
     return family.members
+
+
+def member(family: type[Component], tag: str) -> type[Component] | None:
+    """One member; a file of its name is imported alone, since reading a recipe needs few of a family's."""
+    for folder in family.folders if tag.isidentifier() else ():
+        importlib.import_module(folder)
+        found = importlib.util.find_spec(f"{folder}.{tag}")
+        source = getattr(found.loader, "get_source", None) if found and found.name not in sys.modules else None
+        if found and source and _REGISTERS.search(source(found.name) or ""):
+            importlib.import_module(found.name)
+    return family.members.get(tag) or lookup(family).get(tag)
 
 
 def _import_folder(name: str) -> None:
