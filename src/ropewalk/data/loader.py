@@ -29,6 +29,11 @@ class Batch:
     documents: NDArray[np.int32]  # (B, T), 0 = padding, else the segment attention stays in
     sequences: NDArray[np.int64]  # (B,) numbers of the sequences in the store
 
+    @property
+    def num_positions(self) -> int:
+        """Positions, padding left out."""
+        return int((self.documents != 0).sum())
+
 
 class Batches(Protocol):
     """What the loop wants of a loader."""

@@ -13,6 +13,8 @@ from ropewalk.data.draws import Draws, plan_draws
 from ropewalk.data.loader import IGNORED, Batch, Loader, parted
 from ropewalk.data.mixture import Mixture
 from ropewalk.data.order import inverse, permuted
+from ropewalk.data.series import Series
+from ropewalk.data.series_loader import SeriesLoader
 from ropewalk.data.tokens import Split, Tokens
 
 Int64s = NDArray[np.int64]
@@ -243,12 +245,14 @@ def cut_rows(batch: Batch, length: int, pad_id: int) -> Batch:
 
 
 def open_loader(
-    data: Tokens | Mixture, split: Split, batch_sequences: int, seed: int, *, even: bool = False, drop_last: bool = False
-) -> Loader | MixedLoader:
-    """The loader of a store or of a mixture; `even` ones take from a mixture's parts by size, for measuring.
+    data: Tokens | Mixture | Series, split: Split, batch_sequences: int, seed: int, *, even: bool = False, drop_last: bool = False
+) -> Loader | MixedLoader | SeriesLoader:
+    """The loader of a store, of series or of a mixture; `even` ones take from a mixture's parts by size, for measuring.
 
     A mixture's batches are all full, so it has no last one to drop.
     """
+    if isinstance(data, Series):
+        return SeriesLoader(data, split, batch_sequences, seed, drop_last=drop_last)
     if isinstance(data, Mixture):
         return MixedLoader(data, split, batch_sequences, seed, even=even)
     return Loader(data, split, batch_sequences, seed, drop_last=drop_last)

@@ -7,6 +7,7 @@ import math
 import shutil
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from ropewalk.core.errors import ChangedRun, CheckpointError, DataError
 from ropewalk.core.events import Event, Recovered, Started, StopRequest
 from ropewalk.core.seed import derive
 from ropewalk.data.mixed_loader import open_loader
+from ropewalk.data.series import Series
 from ropewalk.data.tokenizer import Vocabulary
 from ropewalk.data.tokens import Split
 from ropewalk.hardware.device import pick_device
@@ -25,6 +27,7 @@ from ropewalk.hardware.memory import MicroBatch, default_micro_batch
 from ropewalk.hardware.precision import resolve_precision
 from ropewalk.models.folder_module import save_model
 from ropewalk.models.generate_module import generate
+from ropewalk.pipeline.forecasting import forecast_module, save_with_facts
 from ropewalk.pipeline.stage import Context, Facts
 from ropewalk.tasks.measure import mean_loss
 from ropewalk.train.checkpoint import Checkpoints, damage, load_weights, restore
@@ -110,7 +113,10 @@ class Training:
         )
         self._remember()
         self._take_result()
-        save_model(context.out, self.module, self.tokens.tokenizer_path)
+        if isinstance(self.tokens, Series):
+            save_with_facts(context.out, self.module, self.tokens)
+        else:
+            save_model(context.out, self.module, self.tokens.tokenizer_path)
         shutil.copyfile(context.work / LOG_FILE, context.out / LOG_FILE)
         return Facts(metrics=self._metrics())
 
@@ -118,7 +124,7 @@ class Training:
         """Where the micro-batch that worked for this model, task and length on this device is written down."""
         if self.context.notes is None:
             return None
-        what = [as_tree(self.stage.task), vars(self.module.shape), self.tokens.length, self.device]
+        what = [as_tree(self.stage.task), asdict(self.module.shape), self.tokens.length, self.device]
         return self.context.notes / f"micro-batch-{digest(what)}.json"
 
     def _remembered(self, sequences: int) -> int:
@@ -166,6 +172,8 @@ class Training:
     def _module(self) -> Decoder:
         """A new model, or the one to go on with; it must fit the data's tokenizer and length."""
         stage, context, tokens = self.stage, self.context, self.tokens
+        if isinstance(tokens, Series):
+            return forecast_module(stage, context, tokens, self.device)
         if stage.model is not None:
             module = stage.model.build(tokens.facts.vocab_size, derive(context.seed, "model")).to(self.device)
         else:
@@ -258,7 +266,7 @@ class Training:
         """(prompt, what the model writes after it) for each of the stage's prompts; equal at every restart."""
         wanted = self.stage.samples
         prompts = wanted.prompts if wanted.prompts is not None else ([""] if self.stage.task.tag == "lm" else [])
-        if not prompts:
+        if not prompts or isinstance(self.tokens, Series):
             return ()
         vocabulary = Vocabulary(self.tokens.tokenizer_path)
         texts = []

@@ -102,7 +102,7 @@ def train(
         state.update.zero_grad()
         if state.average is not None:
             _move_average(state, plan.average_decay)
-        tokens = int((batch.documents != 0).sum())
+        tokens = batch.num_positions
         _advance(state, tokens, loss, norm)
         tried = 0
         seconds = time.perf_counter() - started

@@ -13,6 +13,7 @@ from ropewalk.core.component import RUNTIME, SAFE, as_tree
 from ropewalk.core.reference import Ref
 from ropewalk.data.loading import Loading
 from ropewalk.data.mixture import Mixture
+from ropewalk.data.series import Series
 from ropewalk.data.tokens import Tokens
 from ropewalk.hardware.device import pick_device
 from ropewalk.hardware.precision import resolve_precision
@@ -21,6 +22,7 @@ from ropewalk.models.architecture import Architecture
 from ropewalk.models.model import Model
 from ropewalk.optim.optimizer import Optimizer
 from ropewalk.optim.schedules import Schedule
+from ropewalk.pipeline.forecasting import TASK, mismatches
 from ropewalk.pipeline.stage import Context, Facts, Stage
 from ropewalk.pipeline.stages.init import Init
 from ropewalk.tasks.task import Task
@@ -40,8 +42,8 @@ class Train(Stage, type="train"):
     makes: ClassVar[type[Artifact]] = Model
     seeded: ClassVar[bool] = True
 
-    data: Ref[Tokens | Mixture]
-    """Tokens from pack, windows or render, or a mixture of them; their tokenizer goes into the model."""
+    data: Ref[Tokens | Mixture | Series]
+    """Tokens from pack, windows or render, or a mixture of them, whose tokenizer goes into the model; or Series."""
     task: Task = Field(default="lm", validate_default=True)
     """What is learned from them."""
     model: Architecture | None = None
@@ -104,7 +106,9 @@ class Train(Stage, type="train"):
         return {"precision": resolve_precision(self.precision, pick_device(self.device))}
 
     def problems(self, upstream: Mapping[str, Stage | Artifact]) -> list[tuple[str, str]]:
-        found: list[tuple[str, str]] = []
+        found = mismatches(self, upstream)
+        if found or self.task.tag == TASK:
+            return found
         data = upstream.get("data")
         facts = as_tree(data) if isinstance(data, Stage) else {}
         length = data.length if isinstance(data, Tokens | Mixture) else facts.get("length", 0)

@@ -1,0 +1,143 @@
+"""Heads of forecasters: from the horizon's hidden states to a loss and to quantiles. All are sums in fp32 over rows and horizon."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from ropewalk.models.dropout_module import Draws
+from ropewalk.models.forecaster import ForecastShape
+from ropewalk.models.window_module import Block
+
+MOST_WEIGHT = 10.0  # of the least noisy training draws: their error divided by the noise alone would drown all others
+
+
+def normal_quantile(levels: Tensor) -> Tensor:
+    """Quantiles of the standard normal distribution."""
+    return torch.special.ndtri(levels)
+
+
+class QuantileHead(nn.Module):
+    """A number for each level, learned by the pinball loss; its mean over the levels, doubled, is the CRPS."""
+
+    def __init__(self, shape: ForecastShape) -> None:
+        super().__init__()
+        self.register_buffer("levels", torch.tensor(shape.levels), persistent=False)
+        self.head = nn.Linear(shape.width, len(shape.levels))
+
+    def begin(self) -> None:
+        """As the normal distribution of the scaled target."""
+        self.head.weight.zero_()
+        self.head.bias.copy_(normal_quantile(self.levels))
+
+    def loss_sum(self, states: Tensor, shift: Tensor, target: Tensor, keys: Tensor) -> Tensor:
+        error = target.unsqueeze(2) - self._all(states, shift)  # (B, H, Q)
+        return 2 * torch.maximum(self.levels * error, (self.levels - 1) * error).mean(2).sum()
+
+    def quantiles(self, states: Tensor, shift: Tensor, levels: Tensor, keys: Tensor) -> Tensor:
+        """Between two learned levels on the line that joins them in the normal distribution's units, beyond the last as that goes on."""
+        found = self._all(states, shift).sort(2).values
+        known, wanted = normal_quantile(self.levels), normal_quantile(levels)
+        if len(known) == 1:
+            return found + wanted - known
+        upper = torch.searchsorted(known, wanted).clamp(1, len(known) - 1)
+        share = (wanted - known[upper - 1]) / (known[upper] - known[upper - 1])
+        return torch.lerp(found[:, :, upper - 1], found[:, :, upper], share)
+
+    def _all(self, states: Tensor, shift: Tensor) -> Tensor:
+        return self.head(states).float() + shift.unsqueeze(2)  # type: ignore[no-any-return]
+
+
+class GaussianHead(nn.Module):
+    """A mean and a spread for each row of the horizon, learned by likelihood."""
+
+    def __init__(self, shape: ForecastShape) -> None:
+        super().__init__()
+        self.head = nn.Linear(shape.width, 2)
+
+    def begin(self) -> None:
+        self.head.weight.zero_()
+        self.head.bias.zero_()
+
+    def loss_sum(self, states: Tensor, shift: Tensor, target: Tensor, keys: Tensor) -> Tensor:
+        mean, log_spread = self._both(states, shift)
+        return (0.5 * ((target - mean) * torch.exp(-log_spread)).square() + log_spread + 0.5 * math.log(2 * math.pi)).sum()
+
+    def quantiles(self, states: Tensor, shift: Tensor, levels: Tensor, keys: Tensor) -> Tensor:
+        mean, log_spread = self._both(states, shift)
+        return mean.unsqueeze(2) + torch.exp(log_spread).unsqueeze(2) * normal_quantile(levels)
+
+    def _both(self, states: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
+        mean, log_spread = self.head(states).float().unbind(2)
+        return mean + shift, log_spread.clamp(-7, 7)
+
+
+class DiffusionHead(nn.Module):
+    """Tells the horizon from a mixture of it and noise, x = (1 - t) y + t e, with the window's state and t through adaLN.
+
+    Sampling goes from t = 1 to 0 in few steps, each towards the horizon that is told. A row's noise is named by its key, so
+    that no batch size changes it.
+    """
+
+    def __init__(self, shape: ForecastShape, draws: Draws) -> None:
+        super().__init__()
+        self.shape = shape
+        self.embed = nn.Linear(1, shape.width)
+        self.embed_time = nn.Linear(32, shape.width)
+        self.blocks = nn.ModuleList(Block(shape, draws, 100 + 2 * place, conditioned=True) for place in range(shape.depth))
+        self.norm = nn.LayerNorm(shape.width)
+        self.head = nn.Linear(shape.width, 1)
+
+    def begin(self) -> None:
+        self.head.weight.zero_()
+        self.head.bias.zero_()
+        for block in self.blocks:
+            block.embed_condition.weight.zero_()
+
+    def loss_sum(self, states: Tensor, shift: Tensor, target: Tensor, keys: Tensor) -> Tensor:
+        drawn = _noise(keys, 1, target.size(1) + 1, target.device)[:, 0]  # (B, H + 1)
+        noise = drawn[:, 1:]
+        time = torch.special.ndtr(drawn[:, :1]).clamp(1e-3, 1.0)  # uniform
+        told = self._told((1 - time) * target + time * noise, time, states, shift)
+        return ((told - target).square() * time.reciprocal().square().clamp(max=MOST_WEIGHT)).sum()
+
+    def quantiles(self, states: Tensor, shift: Tensor, levels: Tensor, keys: Tensor) -> Tensor:
+        courses = self.courses(states, shift, keys)  # (B, S, H)
+        return torch.quantile(courses, levels, dim=1).permute(1, 2, 0)
+
+    def courses(self, states: Tensor, shift: Tensor, keys: Tensor) -> Tensor:
+        """(B, S, H) samples of the horizon."""
+        number, horizon = self.shape.samples, states.size(1)
+        states, shift = states.repeat_interleave(number, 0), shift.repeat_interleave(number, 0)
+        x = _noise(keys, number, horizon, states.device).flatten(0, 1)  # (B * S, H)
+        times = torch.linspace(1.0, 0.0, self.shape.sampling_steps + 1)
+        for now, then in zip(times[:-1].tolist(), times[1:].tolist(), strict=True):
+            told = self._told(x, torch.full_like(x[:, :1], now), states, shift)
+            x = told + then / now * (x - told)
+        return x.view(-1, number, horizon)
+
+    def _told(self, x: Tensor, time: Tensor, states: Tensor, shift: Tensor) -> Tensor:
+        hidden = self.embed(x.unsqueeze(2)) + states
+        waves = time * torch.logspace(0, 2, 16, device=x.device) * math.pi
+        condition = self.embed_time(torch.cat([waves.sin(), waves.cos()], 1)) + states.mean(1)
+        for block in self.blocks:
+            hidden = block(hidden, condition)
+        return self.head(self.norm(hidden)).squeeze(2).float() + shift  # type: ignore[no-any-return]
+
+
+def _noise(keys: Tensor, samples: int, size: int, device: torch.device) -> Tensor:
+    """(B, samples, size) normal draws, each row's from its own key; drawn on the CPU, for equal bits on every device."""
+    generator = torch.Generator()
+    drawn = torch.empty(len(keys), samples, size)
+    for row, key in enumerate(keys.tolist()):
+        drawn[row].normal_(generator=generator.manual_seed(key))
+    return drawn.to(device)
+
+
+def open_head(shape: ForecastShape, draws: Draws) -> QuantileHead | GaussianHead | DiffusionHead:
+    """The head that a shape names."""
+    if shape.head == "diffusion":
+        return DiffusionHead(shape, draws)
+    return QuantileHead(shape) if shape.head == "quantile" else GaussianHead(shape)
