@@ -31,8 +31,8 @@ class Measure:
     numerators: Floats
     denominators: Floats
     higher_is_better: bool = False
-    scale: Literal["ratio", "exp", "proportion"] = "ratio"
-    """exp: the metric is e to the ratio; proportion: numerators are 0 or 1."""
+    scale: Literal["ratio", "exp", "proportion", "root"] = "ratio"
+    """exp: the metric is e to the ratio; root: its square root; proportion: numerators are 0 or 1."""
     baselines: Mapping[str, Floats] = field(default_factory=dict)
 
 
@@ -45,6 +45,8 @@ class SuiteResult:
     measures: Sequence[Measure]
     counts: Mapping[str, int] = field(default_factory=dict)
     """Truncated, failed and the like."""
+    table: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    """Columns of further rows that the report draws; written to tables/SUITE.parquet where there are some."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Metric:
     unit: str
     items: int
     higher_is_better: bool
-    scale: Literal["ratio", "exp", "proportion"] = "ratio"
+    scale: Literal["ratio", "exp", "proportion", "root"] = "ratio"
     baselines: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -95,6 +97,11 @@ class Scores(Artifact, kind="Scores"):
         if name not in self.metrics:
             raise ConfigError(f"there is no metric {name!r} ({nearest(name, sorted(self.metrics))})")
         return self.metrics[name]
+
+    def counts(self, suite: str) -> dict[str, int]:
+        """What a suite counted beside its metrics."""
+        found: dict[str, int] = json.loads((self.path / "scores.json").read_text(encoding="utf-8"))[suite]["counts"]
+        return found
 
     def pairs(self, name: str, baseline: str = "") -> Pairs:
         """A metric's sums by cluster, of the model or of a baseline in the same suite."""
@@ -135,6 +142,8 @@ def write_scores(folder: Path, results: Mapping[str, SuiteResult], seed: int) ->
             metrics.append({**asdict(metric), **{end: _shown(getattr(metric, end)) for end in ("value", "low", "high")}})
             values[f"{suite}/{measure.name}"] = metric.value
         write_table(pa.table(columns), folder / "items" / f"{suite}.parquet")
+        if result.table:
+            write_table(pa.table(dict(result.table)), folder / "tables" / f"{suite}.parquet")
         report[suite] = {"items": len(result.items), "counts": dict(result.counts), "metrics": metrics}
     (folder / "scores.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return values
@@ -146,18 +155,26 @@ def summarise(measure: Measure, clusters: Sequence[str], items: int, seed: int) 
         found = wilson(float(measure.numerators.sum()), items)
     else:
         found = ratio(by_cluster(measure.numerators, clusters), by_cluster(measure.denominators, clusters), seed)
-    if measure.scale == "exp":
-        found = found.through(_exp)
+    change = CHANGES.get(measure.scale)
+    if change is not None:
+        found = found.through(change)
     total = float(measure.denominators.sum())
     other = {name: float(numerators.sum()) / total for name, numerators in measure.baselines.items()}
-    if measure.scale == "exp":
-        other = {name: _exp(value) for name, value in other.items()}
+    if change is not None:
+        other = {name: change(value) for name, value in other.items()}
     ends = (found.value, found.low, found.high)
     return Metric(measure.name, *ends, measure.unit, items, measure.higher_is_better, measure.scale, other)
 
 
 def _exp(value: float) -> float:
     return math.exp(value) if value < 700 else math.inf
+
+
+def _root(value: float) -> float:
+    return math.sqrt(value) if value >= 0 else value  # -inf: one cluster's lower end
+
+
+CHANGES = {"exp": _exp, "root": _root}
 
 
 def _shown(value: float) -> float | str:

@@ -11,7 +11,7 @@ from ropewalk.models.dropout_module import Draws
 from ropewalk.models.forecaster import ForecastShape
 from ropewalk.models.window_module import Block
 
-MOST_WEIGHT = 10.0  # of the least noisy training draws: their error divided by the noise alone would drown all others
+MOST_WEIGHT = 25.0  # of the least noisy training draws: their error divided by the noise alone would drown all others
 
 
 def normal_quantile(levels: Tensor) -> Tensor:
@@ -99,7 +99,7 @@ class DiffusionHead(nn.Module):
     def loss_sum(self, states: Tensor, shift: Tensor, target: Tensor, keys: Tensor) -> Tensor:
         drawn = _noise(keys, 1, target.size(1) + 1, target.device)[:, 0]  # (B, H + 1)
         noise = drawn[:, 1:]
-        time = torch.special.ndtr(drawn[:, :1]).clamp(1e-3, 1.0)  # uniform
+        time = torch.special.ndtr(drawn[:, :1]).square().clamp(min=1e-3)  # the square of a uniform draw: more of little noise
         told = self._told((1 - time) * target + time * noise, time, states, shift)
         return ((told - target).square() * time.reciprocal().square().clamp(max=MOST_WEIGHT)).sum()
 
@@ -112,7 +112,7 @@ class DiffusionHead(nn.Module):
         number, horizon = self.shape.samples, states.size(1)
         states, shift = states.repeat_interleave(number, 0), shift.repeat_interleave(number, 0)
         x = _noise(keys, number, horizon, states.device).flatten(0, 1)  # (B * S, H)
-        times = torch.linspace(1.0, 0.0, self.shape.sampling_steps + 1)
+        times = torch.linspace(1.0, 0.0, self.shape.sampling_steps + 1).square()  # the last even step made samples half as wide as they should be
         for now, then in zip(times[:-1].tolist(), times[1:].tolist(), strict=True):
             told = self._told(x, torch.full_like(x[:, :1], now), states, shift)
             x = told + then / now * (x - told)

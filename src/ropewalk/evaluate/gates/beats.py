@@ -44,7 +44,7 @@ class Beats(Gate, type="beats"):
         if differing := len(set(own.clusters) ^ set(other.clusters)):
             raise DataError(f"{self.metric}: {name} answered other items ({differing} differ)", remedy="evaluate both on the same data")
         other = other.ordered(own.clusters)
-        change = np.exp if metric.scale == "exp" else np.positive
+        change = {"exp": np.exp, "root": np.sqrt}.get(metric.scale, np.positive)
         better, worse = (own, other) if metric.higher_is_better else (other, own)
         found = difference(
             (better.numerators, better.denominators),
