@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from ropewalk import __version__
-from ropewalk.cli import doctor, explain, init, list, plan, preview, report, run, schema, validate, verify, verify_resume, why
+from ropewalk.cli import doctor, explain, init, list, plan, predict, preview, report, run, schema, validate, verify, verify_resume, why
 from ropewalk.cli.settings import SETTINGS
 from ropewalk.core.errors import Interrupted, RopewalkError, typed
 from ropewalk.core.log import set_up_console
@@ -27,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (run, plan, validate, init, schema, explain, list, preview, why, report, verify, verify_resume, doctor):
+for verb in (run, plan, validate, init, schema, explain, list, preview, predict, why, report, verify, verify_resume, doctor):
     app.command(verb.__name__.rpartition(".")[2].replace("_", "-"))(verb.command)
 
 

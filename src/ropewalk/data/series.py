@@ -68,7 +68,7 @@ class SeriesFacts:
                 one["name"],
                 one["start"],
                 Cuts(**{**one["cuts"], "holdout": tuple(one["cuts"]["holdout"]), "origins": tuple(one["cuts"]["origins"])}),
-                Scale(**one["scale"]),
+                Scale(**{**one["scale"], "ahead": tuple(one["scale"]["ahead"])}),
             )
             for one in body["symbols"]
         )
@@ -79,6 +79,10 @@ class SeriesFacts:
         """(level, step, centre) of each window's symbol, each (B, 1)."""
         table = np.array([[one.scale.level, one.scale.step, one.scale.centre] for one in self.symbols])
         return tuple(table[symbols, column][:, None] for column in range(3))
+
+    def ahead(self, symbols: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """What each step of the horizon is divided by (B, H), and the centres (B, 1)."""
+        return np.array([one.scale.ahead for one in self.symbols])[symbols], self.scales(symbols)[2]
 
     def past(self, values: NDArray[np.float64], symbols: NDArray[np.int64], features: NDArray[np.float32]) -> NDArray[np.float32]:
         """What a forecaster reads (B, T, 2 + F) of target values (B, T + 1), the oldest only for its change, and features (B, T, F)."""

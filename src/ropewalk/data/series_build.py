@@ -73,7 +73,7 @@ class Reading(Component):
         return tuple(dict.fromkeys([self.target, *self.columns]))
 
     def rows(self, records: Iterable[tuple[str, Record]]) -> dict[str, list[Row]]:
-        """Each symbol's rows in the order of the records; raises DataError for a symbol that is not there."""
+        """Each symbol's rows in the order of the records, of all symbols; raises DataError for one that is asked for and not there."""
         prices = tuple(name for name in self.numbers if name == self.target or name.lower() in PRICES)
         columns = Columns(self.time, self.symbol, self.numbers, self.adjusted, prices, self.zone, self.time_format)
         found: dict[str, list[Row]] = {}
@@ -83,7 +83,7 @@ class Reading(Component):
         for name in self.symbols:
             if name not in found:
                 raise DataError(f"there is no symbol {name!r} ({nearest(name, sorted(found)) or 'there are no records'})")
-        return dict(sorted((name, rows) for name, rows in found.items() if not self.symbols or name in self.symbols))
+        return dict(sorted(found.items()))
 
     def tracks(self, rows: dict[str, list[Row]]) -> list[Track]:
         """Each symbol on the calendar, its gaps still to be filled."""

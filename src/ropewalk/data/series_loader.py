@@ -80,8 +80,8 @@ class SeriesLoader:
         ahead = origins[:, None] + np.arange(facts.horizon)
         values = series.target[np.concatenate([back[:, :1] - 1, back], axis=1)]
         past = facts.past(values, symbols, series.features[back])
-        level, _, centre = facts.scales(symbols)
-        target = inward(series.target[ahead], values[:, -1:], facts.transform, level, centre)
+        spread, centre = facts.ahead(symbols)
+        target = inward(series.target[ahead], values[:, -1:], facts.transform, spread, centre)
         known = series.features[ahead][:, :, list(facts.known)]
         return SeriesBatch(past, known, target.astype(np.float32), keys, rows)
 

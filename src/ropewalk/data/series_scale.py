@@ -18,8 +18,11 @@ Floats = NDArray[np.float64]
 class Scale:
     """Fitted on one symbol's training rows."""
 
+    ahead: tuple[float, ...]
+    """Root mean square of the changes over 1, 2 … horizon rows (of the values about `centre`, for level): what is forecast is
+    divided by it."""
     level: float
-    """Root mean square of the changes that are forecast (of the values about `centre`, for level)."""
+    """The same over all of them: what the window's past is divided by."""
     step: float
     """Root mean square of the changes from row to row."""
     centre: float = 0.0
@@ -57,10 +60,10 @@ def fit_scale(symbol: str, values: Floats, horizon: int, season: int, transform:
             remedy="set transform: difference",
         )
     ahead = [relative(values[step:], values[:-step], transform) for step in range(1, horizon + 1)]
-    level = _spread(np.concatenate(ahead)) if transform != "level" else _spread(values - values.mean())
+    apart = [_spread(values - values.mean())] * horizon if transform == "level" else [_spread(changes) for changes in ahead]
     lag = min(season, len(values) - 1)
     error = float(np.abs(values[lag:] - values[:-lag]).mean())
-    return Scale(level, _spread(ahead[0]), float(values.mean()), error or 1.0)
+    return Scale(tuple(apart), float(np.sqrt(np.square(apart).mean())), _spread(ahead[0]), float(values.mean()), error or 1.0)
 
 
 def _spread(values: Floats) -> float:

@@ -15,7 +15,7 @@ from ropewalk.core.extras import extra_version
 from ropewalk.core.seed import derive
 from ropewalk.data.series import Part, Series, SeriesFacts
 from ropewalk.data.series_loader import SeriesLoader
-from ropewalk.data.series_scale import outward
+from ropewalk.data.series_scale import Transform, outward, relative
 
 if TYPE_CHECKING:
     from ropewalk.models.forecaster_module import ForecastModule
@@ -74,8 +74,8 @@ def in_unit(facts: SeriesFacts, told: Floats, symbols: NDArray[np.int64], last: 
     """Scaled quantiles (B, H, Q) in the series' unit; raises NotFinite where the model tells no number."""
     if not np.isfinite(told).all():
         raise NotFinite("the model's forecast is not finite", remedy="look at its training log")
-    level, _, centre = facts.scales(symbols)
-    return outward(told, last[:, None, None], facts.transform, level[:, :, None], centre[:, :, None])
+    spread, centre = facts.ahead(symbols)
+    return outward(told, last[:, None, None], facts.transform, spread[:, :, None], centre[:, :, None])
 
 
 def actual(series: Series, part: Part) -> Floats:
@@ -91,9 +91,10 @@ def simple_quantiles(series: Series, part: Part, levels: Floats) -> dict[str, Fl
         if symbol not in errors:
             one = facts.symbols[symbol]
             training = series.target[one.start : one.start + one.cuts.train_stop]
-            errors[symbol] = {name: _errors(training, facts.horizon, facts.season, name, levels) for name in found}
+            errors[symbol] = {name: _errors(training, facts, name, levels) for name in found}
         for name, rows in found.items():
-            rows.append(_point(series.history(symbol, origin), facts.horizon, facts.season, name)[:, None] + errors[symbol][name])
+            point = _point(series.history(symbol, origin), facts.horizon, facts.season, name)[:, None]
+            rows.append(outward(errors[symbol][name], point, _unit(facts), np.ones(1), np.zeros(1)))
     return {name: np.stack(rows) for name, rows in found.items()}
 
 
@@ -106,14 +107,20 @@ def _point(history: Floats, horizon: int, season: int, name: str) -> Floats:
     return history[-1] + ahead * (history[-1] - history[0]) / (len(history) - 1)
 
 
-def _errors(training: Floats, horizon: int, season: int, name: str, levels: Floats) -> Floats:
+def _unit(facts: SeriesFacts) -> Transform:
+    """What errors are counted in: relative to the price where the model's are."""
+    return "difference" if facts.transform == "level" else facts.transform
+
+
+def _errors(training: Floats, facts: SeriesFacts, name: str, levels: Floats) -> Floats:
     """(H, Q) quantiles of the rule's errors about their median, for each step ahead."""
-    found = np.zeros((horizon, len(levels)))
+    found = np.zeros((facts.horizon, len(levels)))
     slope = (training[-1] - training[0]) / (len(training) - 1)
-    for step in range(1, horizon + 1):
-        lag = -(-step // season) * season if name == "seasonal_naive" else step
+    for step in range(1, facts.horizon + 1):
+        lag = -(-step // facts.season) * facts.season if name == "seasonal_naive" else step
         if lag < len(training):
-            errors = training[lag:] - training[:-lag] - (step * slope if name == "drift" else 0)
+            told = training[:-lag] + (step * slope if name == "drift" else 0)
+            errors = relative(training[lag:], told, _unit(facts))
             found[step - 1] = np.quantile(errors, levels) - np.median(errors)
     return found
 

@@ -19,7 +19,7 @@ class DiT(Forecaster, type="dit"):
     """Attention heads; they share the width evenly."""
     patch: int = Field(default=6, ge=1)
     """Rows of the window in a patch."""
-    sampling_steps: int = Field(default=8, ge=1)
+    sampling_steps: int = Field(default=10, ge=1)
     """Steps from noise to a sample."""
     samples: int = Field(default=64, ge=2)
     """Courses that a forecast's quantiles are taken from."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -77,8 +78,8 @@ class GaussianHead(nn.Module):
 class DiffusionHead(nn.Module):
     """Tells the horizon from a mixture of it and noise, x = (1 - t) y + t e, with the window's state and t through adaLN.
 
-    Sampling goes from t = 1 to 0 in few steps, each towards the horizon that is told. A row's noise is named by its key, so
-    that no batch size changes it.
+    Sampling goes from t = 1 to 0 in few steps of second order (DPM-Solver++ 2M, Lu et al. 2022): with plain ones samples of a
+    normal target had 0.8 of its spread. A row's noise is named by its key, so that no batch size changes it.
     """
 
     def __init__(self, shape: ForecastShape, draws: Draws) -> None:
@@ -112,10 +113,14 @@ class DiffusionHead(nn.Module):
         number, horizon = self.shape.samples, states.size(1)
         states, shift = states.repeat_interleave(number, 0), shift.repeat_interleave(number, 0)
         x = _noise(keys, number, horizon, states.device).flatten(0, 1)  # (B * S, H)
-        times = torch.linspace(1.0, 0.0, self.shape.sampling_steps + 1).square()  # the last even step made samples half as wide as they should be
-        for now, then in zip(times[:-1].tolist(), times[1:].tolist(), strict=True):
+        times = torch.linspace(1.0, 0.0, self.shape.sampling_steps + 1).square()
+        marks, before, width = times.tolist(), None, math.inf
+        for now, then in pairwise(marks):
             told = self._told(x, torch.full_like(x[:, :1], now), states, shift)
-            x = told + then / now * (x - told)
+            step = _log_ratio(then) - _log_ratio(now)
+            bent = told if before is None or math.isinf(step + width) else torch.lerp(before, told, 1 + step / width / 2)
+            x = bent + then / now * (x - bent)
+            before, width = told, step
         return x.view(-1, number, horizon)
 
     def _told(self, x: Tensor, time: Tensor, states: Tensor, shift: Tensor) -> Tensor:
@@ -125,6 +130,11 @@ class DiffusionHead(nn.Module):
         for block in self.blocks:
             hidden = block(hidden, condition)
         return self.head(self.norm(hidden)).squeeze(2).float() + shift  # type: ignore[no-any-return]
+
+
+def _log_ratio(time: float) -> float:
+    """Of what is told to the noise."""
+    return math.inf if time == 0 else -math.inf if time == 1 else math.log((1 - time) / time)
 
 
 def _noise(keys: Tensor, samples: int, size: int, device: torch.device) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
@@ -18,7 +17,7 @@ from ropewalk.data.series import Series, SeriesFacts, SymbolFacts, write_series
 from ropewalk.data.series_build import Computed, Reading, spreads
 from ropewalk.data.series_features.feature import Frame
 from ropewalk.data.series_grid import SEASONS, Track, fill
-from ropewalk.data.series_rows import labelled
+from ropewalk.data.series_rows import Row, labelled
 from ropewalk.data.series_scale import Transform, fit_scale
 from ropewalk.data.series_split import Cuts, TooShort, WalkForward, cut
 from ropewalk.data.sources.intake import Intake
@@ -61,15 +60,14 @@ class MakeSeries(Stage, type="series"):
         intake = Intake(read, ledger)
         rows = self.reading.rows(_good(ready, intake))
         if not rows:
-            raise DataError(f"{context.name}: no record has one of the symbols", remedy="look at the source's path and at reading.symbols")
+            raise DataError(f"{context.name}: there are no records", remedy="look at the source's path")
         kept: list[tuple[Track, Frame, Computed, Cuts]] = []
-        dropped: Counter[str] = Counter(
-            {"other_symbol": intake.records_in - sum(intake.quarantined.values()) - sum(map(len, rows.values()))}
-        )
+        wanted = self.reading.symbols or list(rows)
+        for symbol in [name for name in rows if name not in wanted]:
+            _drop(ledger, rows.pop(symbol), "other_symbol")
         for track in self.reading.tracks(rows):
             for stamp, reason in track.dropped:
                 ledger.add(f"{track.symbol} {stamp}", reason)
-                dropped[reason] += 1
             if track.unsorted:
                 context.log.warning("%s: %s: %d rows were not in order of time, and were sorted", context.name, track.symbol, track.unsorted)
             try:
@@ -77,22 +75,17 @@ class MakeSeries(Stage, type="series"):
             except TooShort as error:
                 if self.too_short == "error":
                     raise
-                number = len(rows[track.symbol]) - len(track.dropped)
                 context.log.warning("%s: left out: %s", context.name, error.message)
-                ledger.add(track.symbol, "too_short", witness=error.message)
-                dropped["too_short"] += number
+                _drop(ledger, rows[track.symbol][len(track.dropped) :], "too_short")  # as many as are left; which is all the same
         if not kept:
             raise DataError(f"{context.name}: every series is too short", remedy="set a smaller context, horizon or test part")
         ledger.write(context.out / "ledger" / "00000.parquet")
         intake.write(context.out / "quarantine" / "00000.parquet")
         facts = self._facts(kept)
         write_series(context.out, facts, _columns(kept, facts))
-        counts = tally(
-            intake.records_in,
-            intake.records_in - intake.quarantined.total() - dropped.total(),
-            {name: number for name, number in dropped.items() if number},
-            intake.quarantined,
-        )
+        dropped = {reason: number for reason, number in ledger.reasons().items() if reason not in intake.quarantined}
+        kept_rows = intake.records_in - intake.quarantined.total() - sum(dropped.values())
+        counts = tally(intake.records_in, kept_rows, dropped, intake.quarantined)
         return Facts(counts, _measured(kept, facts))
 
     def _prepared(self, track: Track) -> tuple[Track, Frame, Computed, Cuts]:
@@ -137,6 +130,11 @@ class MakeSeries(Stage, type="series"):
             as_tree(self.reading),
             -(-self.horizon // stride) - 1,
         )
+
+
+def _drop(ledger: Ledger, rows: list[Row], reason: str) -> None:
+    for row in rows:
+        ledger.add(f"{row.symbol} {row.time}", reason)
 
 
 def _good(source: Source, intake: Intake) -> Iterator[tuple[str, Record]]:
