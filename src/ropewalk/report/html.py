@@ -14,6 +14,7 @@ from ropewalk.report.distributions import score_histograms, token_lengths
 from ropewalk.report.duplicates import duplicates
 from ropewalk.report.evaluation import evaluation, gates
 from ropewalk.report.facts import RunFacts, gather
+from ropewalk.report.forecasts import forecasts
 from ropewalk.report.funnel import funnel
 from ropewalk.report.graph import stage_graph
 from ropewalk.report.markup import section, text, visible
@@ -32,6 +33,7 @@ SECTIONS: tuple[tuple[str, str, Callable[[RunFacts], str]], ...] = (
     ("mask", "Mask", previews),
     ("training", "Training", training),
     ("evaluation", "Evaluation", evaluation),
+    ("forecasts", "Forecasts", forecasts),
     ("stages", "Costs", stages),
     ("plan", "Plan", plan_and_actual),
     ("environment", "Environment", environment),

@@ -27,6 +27,13 @@ class Series:
 
 
 @dataclass(frozen=True)
+class Band:
+    """What lies between two lines: (x, low, high) in order of x."""
+
+    points: Sequence[tuple[float, float, float]]
+
+
+@dataclass(frozen=True)
 class _Frame:
     """Maps data to pixels."""
 
@@ -67,18 +74,21 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
     return [round(index * step, 12) for index in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
-def line_chart(series: Sequence[Series], x_label: str, y_label: str, *, zero: bool = False) -> str:
-    """Lines over a shared x; an empty string when no series has a finite point."""
+def line_chart(series: Sequence[Series], x_label: str, y_label: str, *, zero: bool = False, bands: Sequence[Band] = ()) -> str:
+    """Lines over a shared x, with bands behind them; an empty string when no series has a finite point. A line without name is in no legend."""
     clean = [Series(one.name, [p for p in one.points if math.isfinite(p[1])], one.color, one.dots) for one in series]
     clean = [one for one in clean if one.points]
     if not clean:
         return ""
     xs = [x for one in clean for x, _ in one.points]
-    ys = [y for one in clean for _, y in one.points]
+    ys = [y for one in clean for _, y in one.points] + [y for band in bands for point in band.points for y in point[1:] if math.isfinite(y)]
     low, high = (min(0.0, *ys) if zero else min(ys)), max(ys)
     pad = (high - low) * 0.05 or abs(high) * 0.05 or 1.0
     frame = _Frame(min(xs), max(xs) if max(xs) > min(xs) else min(xs) + 1, low if zero else low - pad, high + pad)
     parts = [_axes(frame, x_label, y_label)]
+    for band in bands:
+        edge = [(x, high) for x, _, high in band.points] + [(x, low) for x, low, _ in reversed(band.points)]
+        parts.append('<polygon class="band" points="' + " ".join(f"{frame.x(x):.1f},{frame.y(y):.1f}" for x, y in edge) + '"/>')
     for one in clean:
         points = " ".join(f"{frame.x(x):.1f},{frame.y(y):.1f}" for x, y in downsample(one.points))
         parts.append(f'<polyline class="line c{one.color}" points="{points}"/>')
@@ -128,6 +138,7 @@ def interval(
 
 
 def legend(series: Sequence[Series]) -> str:
+    series = [one for one in series if one.name]
     if len(series) < 2:
         return ""
     return '<div class="legend">' + "".join(f'<span><i class="c{one.color}"></i>{escape(one.name)}</span>' for one in series) + "</div>"
