@@ -95,7 +95,7 @@ class SeriesFacts:
         """Features (N, F) less their mean, over their spread; far outliers end at ten spreads."""
         if not self.features:
             return np.zeros((len(features), 0), np.float32)
-        return np.clip((features - np.array(self.means)) / np.array(self.spreads), -10, 10).astype(np.float32)
+        return np.asarray(np.clip((features - np.array(self.means)) / np.array(self.spreads), -10, 10), np.float32)
 
 
 class Series(Artifact, kind="Series"):
@@ -112,7 +112,7 @@ class Series(Artifact, kind="Series"):
 
     @cached_property
     def times(self) -> NDArray[np.datetime64]:
-        return self._table["time"].to_numpy().astype("datetime64[s]")  # type: ignore[no-any-return]
+        return np.asarray(self._table["time"].to_numpy(), "datetime64[s]")
 
     @cached_property
     def target(self) -> NDArray[np.float64]:

@@ -105,7 +105,7 @@ class Reading(Component):
                 columns[name] = values
                 ahead += [name] if feature.known_ahead else []
         table = np.stack(list(columns.values()), axis=1) if columns else np.zeros((len(frame.times), 0))
-        usable = np.isfinite(table).all(axis=1)
+        usable: NDArray[np.bool_] = np.all(np.isfinite(table), axis=1)
         first = int(np.argmax(usable)) if usable.any() else len(usable)
         if not usable[first:].all():
             row = first + int(np.argmin(usable[first:]))

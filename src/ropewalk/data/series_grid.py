@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -43,7 +44,7 @@ class Track:
 
 def arranged(symbol: str, rows: list[Row], names: tuple[str, ...], calendar: Calendar) -> Track:
     """The symbol's track; gaps are NaN rows that `fill` fills once the training part is known. Raises DataError by policy."""
-    unsorted = sum(later.utc < earlier.utc for earlier, later in zip(rows, rows[1:], strict=False))
+    unsorted = sum(later.utc < earlier.utc for earlier, later in pairwise(rows))
     rows = sorted(rows, key=lambda row: row.utc)
     dropped: list[tuple[str, str]] = []
     rows = _once(symbol, rows, calendar, dropped)
@@ -76,9 +77,7 @@ def _once(symbol: str, rows: list[Row], calendar: Calendar, dropped: list[tuple[
     if calendar.duplicates == "error":
         for row in rows:
             if twice[row.utc] > 1:
-                raise DataError(
-                    f"{symbol}: {row.time} is there {twice[row.utc]} times", remedy="mend it, or set duplicates: first or last"
-                )
+                raise DataError(f"{symbol}: {row.time} is there {twice[row.utc]} times", remedy="mend it, or set duplicates: first or last")
     kept: dict[int, Row] = {}
     for row in rows:
         if row.utc in kept:
@@ -109,7 +108,7 @@ def following(last: np.datetime64, every: Every, number: int) -> NDArray[np.date
     """The next stamps of a calendar; where stamps are taken as observed, the next weekdays stand in for them."""
     if every in ("month", "quarter", "year"):
         months = last.astype("datetime64[M]") + np.arange(1, number + 1) * {"month": 1, "quarter": 3, "year": 12}[every]
-        return months.astype("datetime64[s]")
+        return np.asarray(months, "datetime64[s]")
     if every in ("observed", "weekday"):
         days = np.busday_offset(last.astype("datetime64[D]"), np.arange(1, number + 1), roll="backward")
         return days.astype("datetime64[s]")
@@ -132,8 +131,9 @@ def _on_grid(symbol: str, rows: list[Row], calendar: Calendar) -> tuple[NDArray[
     first, last = int(cells[0]), int(cells[-1])
     counts = np.bincount(cells - first, minlength=last - first + 1)
     if calendar.aggregate is None and counts.max() > 1:
+        double = rows[int(np.argmax(np.diff(cells) == 0))].time
         raise DataError(
-            f"{symbol}: {int(counts.max())} rows fall into one {calendar.every}, the first at {rows[int(np.argmax(np.diff(cells) == 0))].time}",
+            f"{symbol}: {int(counts.max())} rows fall into one {calendar.every}, the first at {double}",
             remedy="set aggregate: last, mean or sum",
         )
     grid = np.full((len(counts), values.shape[1]), np.nan)
@@ -158,7 +158,13 @@ def _cell(days: NDArray[np.datetime64], every: Every) -> NDArray[np.int64]:
         return np.busday_count("1970-01-01", days)
     number = days.astype(np.int64)
     months = days.astype("datetime64[M]").astype(np.int64)
-    cells: dict[str, NDArray[np.int64]] = {"day": number, "week": (number + 3) // 7, "month": months, "quarter": months // 3, "year": months // 12}
+    cells: dict[str, NDArray[np.int64]] = {
+        "day": number,
+        "week": (number + 3) // 7,
+        "month": months,
+        "quarter": months // 3,
+        "year": months // 12,
+    }
     return cells[every]
 
 

@@ -29,7 +29,7 @@ class SeriesBatch:
     @property
     def num_positions(self) -> int:
         """Rows of the series that are read or forecast."""
-        return len(self.sequences) * (self.past.shape[1] + self.target.shape[1])
+        return int(len(self.sequences) * (self.past.shape[1] + self.target.shape[1]))
 
 
 class SeriesLoader:

@@ -84,7 +84,7 @@ class Columns:
                 seconds = float(value) / (1000 if self.time_format == "milliseconds" else 1)
                 found = datetime.fromtimestamp(seconds, UTC)
             elif self.time_format:
-                found = datetime.strptime(str(value), self.time_format)
+                found = datetime.strptime(str(value), self.time_format)  # noqa: DTZ007 its zone is looked at below
             else:
                 found = datetime.fromisoformat(str(value).strip())
         except (ValueError, TypeError, OverflowError, OSError):

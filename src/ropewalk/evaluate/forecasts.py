@@ -80,7 +80,7 @@ def in_unit(facts: SeriesFacts, told: Floats, symbols: NDArray[np.int64], last: 
 
 def actual(series: Series, part: Part) -> Floats:
     """(W, H): what came."""
-    return series.target[series.origins(part)[:, 1][:, None] + np.arange(series.facts.horizon)]
+    return np.asarray(series.target[series.origins(part)[:, 1][:, None] + np.arange(series.facts.horizon)])
 
 
 def simple_quantiles(series: Series, part: Part, levels: Floats) -> dict[str, Floats]:
@@ -103,7 +103,7 @@ def _point(history: Floats, horizon: int, season: int, name: str) -> Floats:
     if name == "naive" or len(history) <= season:
         return np.full(horizon, history[-1])
     if name == "seasonal_naive":
-        return history[len(history) - season + (ahead - 1) % season]
+        return np.asarray(history[len(history) - season + (ahead - 1) % season])
     return history[-1] + ahead * (history[-1] - history[0]) / (len(history) - 1)
 
 

@@ -87,9 +87,7 @@ def _predicted(subject: ForecastSubject, reading: Reading, track: Track, symbol:
             torch.from_numpy(levels.astype(np.float32)).to(subject.device),
             keys,
         )
-    return Prediction(
-        track.symbol, track.times[-1], times, in_unit(facts, told.double().cpu().numpy(), symbols, track.values[-1:, 0])[0]
-    )
+    return Prediction(track.symbol, track.times[-1], times, in_unit(facts, told.double().cpu().numpy(), symbols, track.values[-1:, 0])[0])
 
 
 def _known(subject: ForecastSubject, reading: Reading, frame: Frame, times: np.ndarray) -> np.ndarray:

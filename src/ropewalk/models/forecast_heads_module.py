@@ -17,11 +17,14 @@ MOST_WEIGHT = 10.0  # of the least noisy training draws: their error divided by 
 
 def normal_quantile(levels: Tensor) -> Tensor:
     """Quantiles of the standard normal distribution."""
-    return torch.special.ndtri(levels)
+    found: Tensor = torch.special.ndtri(levels)
+    return found
 
 
 class QuantileHead(nn.Module):
     """A number for each level, learned by the pinball loss; its mean over the levels, doubled, is the CRPS."""
+
+    levels: Tensor
 
     def __init__(self, shape: ForecastShape) -> None:
         super().__init__()
@@ -98,6 +101,7 @@ class DiffusionHead(nn.Module):
         self.head.weight.zero_()
         self.head.bias.zero_()
         for block in self.blocks:
+            assert isinstance(block, Block) and block.embed_condition is not None, "its blocks are conditioned"
             block.embed_condition.weight.zero_()
 
     def loss_sum(self, states: Tensor, shift: Tensor, target: Tensor, keys: Tensor) -> Tensor:
@@ -107,7 +111,8 @@ class DiffusionHead(nn.Module):
         missed, noise = missed.detach(), drawn[:, 1:]
         time = torch.special.ndtr(drawn[:, :1]).clamp(min=1e-3)  # uniform
         told = self._told((1 - time) * missed + time * noise, time, states)
-        return likelihood + ((told - missed).square() * time.reciprocal().square().clamp(max=MOST_WEIGHT)).sum()
+        total: Tensor = likelihood + ((told - missed).square() * time.reciprocal().square().clamp(max=MOST_WEIGHT)).sum()
+        return total
 
     def quantiles(self, states: Tensor, shift: Tensor, levels: Tensor, keys: Tensor) -> Tensor:
         courses = self.courses(states, shift, keys)  # (B, S, H)

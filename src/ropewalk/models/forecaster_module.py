@@ -60,10 +60,8 @@ class ForecastModule(nn.Module):
 
     def _read(self, past: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
         """Hidden states (B, H, D) and the highway's forecast (B, H)."""
-        if self.checkpointing and self.training:
-            states = checkpoint(self.body, past, known, use_reentrant=False)
-        else:
-            states = self.body(past, known)
+        again = self.checkpointing and self.training
+        states = checkpoint(self.body, past, known, use_reentrant=False) if again else self.body(past, known)
         if self.linear_head is None:
             return states, states.new_zeros(states.shape[:2])
         return states, self.linear_head(past[:, :, 0]).float()
@@ -74,7 +72,9 @@ def save_forecaster(folder: Path, module: ForecastModule) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     config = {"model_type": f"{PREFIX}_{module.shape.body}_{module.shape.head}", **asdict(module.shape)}
     (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}, folder / WEIGHTS, {"format": "pt"})
+    save_file(
+        {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}, folder / WEIGHTS, {"format": "pt"}
+    )
 
 
 def load_forecaster(folder: Path, device: str = "cpu") -> ForecastModule:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ropewalk.core.artifact import Artifact
 from ropewalk.core.errors import DataError
@@ -15,7 +15,6 @@ from ropewalk.models.forecaster import Forecaster, WindowShape
 from ropewalk.pipeline.stage import Stage
 
 if TYPE_CHECKING:
-    from ropewalk.models.forecaster_module import ForecastModule
     from ropewalk.pipeline.stage import Context
     from ropewalk.pipeline.stages.train import Train
 
@@ -47,7 +46,7 @@ def window_shape(facts: SeriesFacts) -> WindowShape:
     return WindowShape(facts.context, facts.horizon, 2 + len(facts.features), len(facts.known))
 
 
-def forecast_module(stage: Train, context: Context, series: Series, device: str) -> ForecastModule:
+def forecast_module(stage: Train, context: Context, series: Series, device: str) -> Any:
     """A new forecaster for the windows, or the one to go on with; its data must have been made alike."""
     from ropewalk.models.forecaster_module import load_forecaster
 
@@ -68,10 +67,9 @@ def forecast_module(stage: Train, context: Context, series: Series, device: str)
     return load_forecaster(folder, device)
 
 
-def save_with_facts(folder: Path, module: ForecastModule, series: Series) -> None:
+def save_with_facts(folder: Path, module: Any, series: Series) -> None:
     """The forecaster's folder: with it what turns a file into windows, and each symbol's scales."""
     from ropewalk.models.forecaster_module import save_forecaster
 
     save_forecaster(folder, module)
     replace(series.facts, symbols=tuple(replace(one, start=0) for one in series.facts.symbols)).write(folder)
-

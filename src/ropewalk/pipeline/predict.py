@@ -37,4 +37,8 @@ def _forecasts(model: Path, file: Path, levels: list[float], symbols: Sequence[s
     subject = ForecastSubject(load_forecaster(model, device), SeriesFacts.read(model), device)
     for one in predictions(subject, file, np.array(levels), symbols):
         for time, row in zip(one.times, one.quantiles, strict=True):
-            yield {"symbol": one.symbol, "time": str(time), **{f"q{level:g}": value for level, value in zip(levels, row.tolist(), strict=True)}}
+            yield {
+                "symbol": one.symbol,
+                "time": str(time),
+                **{f"q{level:g}": value for level, value in zip(levels, row.tolist(), strict=True)},
+            }

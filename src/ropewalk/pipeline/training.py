@@ -173,7 +173,7 @@ class Training:
         """A new model, or the one to go on with; it must fit the data's tokenizer and length."""
         stage, context, tokens = self.stage, self.context, self.tokens
         if isinstance(tokens, Series):
-            return forecast_module(stage, context, tokens, self.device)
+            return forecast_module(stage, context, tokens, self.device)  # type: ignore[no-any-return]
         if stage.model is not None:
             module = stage.model.build(tokens.facts.vocab_size, derive(context.seed, "model")).to(self.device)
         else:

@@ -75,7 +75,7 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
 
 
 def line_chart(series: Sequence[Series], x_label: str, y_label: str, *, zero: bool = False, bands: Sequence[Band] = ()) -> str:
-    """Lines over a shared x, with bands behind them; an empty string when no series has a finite point. A line without name is in no legend."""
+    """Lines over a shared x, with bands behind them; empty when no series has a finite point. A line without name is in no legend."""
     clean = [Series(one.name, [p for p in one.points if math.isfinite(p[1])], one.color, one.dots) for one in series]
     clean = [one for one in clean if one.points]
     if not clean:

@@ -36,9 +36,9 @@ def _share(part: Part, times: np.ndarray) -> Numbers:
     """How much of its circle is behind each stamp: 0 to 1."""
     days = times.astype("datetime64[D]")
     if part == "hour":
-        return (times - days).astype("timedelta64[s]").astype(np.float64) / 86400
+        return np.asarray((times - days).astype("timedelta64[s]"), np.float64) / 86400
     if part == "weekday":
-        return ((days.astype(np.int64) + 3) % 7) / 7  # 1 January 1970 was a Thursday; Monday is 0
+        return np.asarray((days.astype(np.int64) + 3) % 7, np.float64) / 7  # 1 January 1970 was a Thursday; Monday is 0
     if part == "month":
-        return (times.astype("datetime64[M]").astype(np.int64) % 12) / 12
-    return (days - times.astype("datetime64[Y]").astype("datetime64[D]")).astype(np.float64) / 366
+        return np.asarray(times.astype("datetime64[M]").astype(np.int64) % 12, np.float64) / 12
+    return np.asarray(days - times.astype("datetime64[Y]").astype("datetime64[D]"), np.float64) / 366

@@ -13,7 +13,6 @@ from ropewalk.core.reference import Ref
 from ropewalk.data.series import Series
 from ropewalk.evaluate.forecasts import Floats, ForecastSubject, actual, model_quantiles, simple_quantiles, smoothed
 from ropewalk.evaluate.scores import Measure, SuiteResult
-from ropewalk.evaluate.scoring import Subject
 from ropewalk.evaluate.suites.suite import Suite
 
 
@@ -35,7 +34,7 @@ class ForecastSuite(Suite, type="forecast"):
     rivals: list[Literal["ets", "theta"]] = ["ets"]
     """Rivals from statsmodels (the extra `forecast`): damped exponential smoothing and Theta; none when empty."""
 
-    def run(self, subject: Subject, open_ref: Callable[[Ref[Any]], Any], advance: Callable[[int], None]) -> SuiteResult:
+    def run(self, subject: Any, open_ref: Callable[[Ref[Any]], Any], advance: Callable[[int], None]) -> SuiteResult:
         if not isinstance(subject, ForecastSubject):
             raise ConfigError(f"suite {self.tag}: the model is no forecaster", remedy="evaluate one that was trained with task: forecast")
         series: Series = open_ref(self.data)
@@ -44,7 +43,8 @@ class ForecastSuite(Suite, type="forecast"):
         ends = [(1 - self.interval) / 2, 0.5, (1 + self.interval) / 2]
         told = model_quantiles(subject, series, self.part, np.array([*levels, *ends]), advance)
         simple = simple_quantiles(series, self.part, np.array([*levels, *ends]))
-        points, counts = {}, {"overlap": series.facts.overlap, "horizon": series.facts.horizon}
+        points: dict[str, Floats] = {}
+        counts = {"overlap": series.facts.overlap, "horizon": series.facts.horizon}
         for name in self.rivals:
             points[name], failed = smoothed(series, self.part, name, advance)
             counts |= {f"{name}_not_converged": failed} if failed else {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -56,7 +56,7 @@ class Evaluate(Stage, type="evaluate"):
         return Facts(metrics=values)
 
 
-def _subject(model: Model, device: str) -> Subject | ForecastSubject:
+def _subject(model: Model, device: str) -> Any:
     if not is_forecaster(model.path):
         return Subject(model.load(device), Vocabulary(model.tokenizer_path), device)
     from ropewalk.models.forecaster_module import load_forecaster

@@ -69,7 +69,9 @@ class MakeSeries(Stage, type="series"):
             for stamp, reason in track.dropped:
                 ledger.add(f"{track.symbol} {stamp}", reason)
             if track.unsorted:
-                context.log.warning("%s: %s: %d rows were not in order of time, and were sorted", context.name, track.symbol, track.unsorted)
+                context.log.warning(
+                    "%s: %s: %d rows were not in order of time, and were sorted", context.name, track.symbol, track.unsorted
+                )
             try:
                 kept.append(self._prepared(track))
             except TooShort as error:
