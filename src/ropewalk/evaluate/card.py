@@ -20,7 +20,9 @@ def model_card(
     verdict: Mapping[str, Any] | None,
 ) -> str:
     """Markdown with the front matter that model hubs read; `stages` are the manifests of all that led here, in order."""
-    head = ["---", "library_name: transformers", "pipeline_tag: text-generation", "tags: [ropewalk]"]
+    forecaster = str(config.get("model_type")).startswith("ropewalk_forecaster")
+    kind = ["pipeline_tag: time-series-forecasting"] if forecaster else ["library_name: transformers", "pipeline_tag: text-generation"]
+    head = ["---", *kind, "tags: [ropewalk]"]
     parts = ["\n".join([*head, "---", "", f"# {title}", ""])]
     parts.append(_use(config))
     parts.append(_data(stages))
@@ -31,6 +33,10 @@ def model_card(
 
 
 def _use(config: Mapping[str, Any]) -> str:
+    if "horizon" in config.get("window", {}):
+        window = config["window"]
+        what = f"A forecaster: {config['body']} with a {config['head']} head, {window['context']} rows to {window['horizon']}."
+        return f"{what}\n\n```sh\nropewalk predict . FILE   # a file with the columns of its own data\n```\n"
     name = _NAMES.get(str(config.get("model_type")))
     how = (
         "```python\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\n\n"

@@ -104,7 +104,7 @@ def _point(history: Floats, horizon: int, season: int, name: str) -> Floats:
         return np.full(horizon, history[-1])
     if name == "seasonal_naive":
         return np.asarray(history[len(history) - season + (ahead - 1) % season])
-    return history[-1] + ahead * (history[-1] - history[0]) / (len(history) - 1)
+    return np.asarray(history[-1] + ahead * (history[-1] - history[0]) / (len(history) - 1))
 
 
 def _unit(facts: SeriesFacts) -> Transform:

@@ -22,11 +22,7 @@ class Model(Artifact, kind="Model"):
 
     def config(self) -> dict[str, Any]:
         """The folder's config.json."""
-        try:
-            found: dict[str, Any] = json.loads((self.path / "config.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise DataError(f"{self.path / 'config.json'}: can't be read: {error}") from None
-        return found
+        return read_config(self.path)
 
     @property
     def context(self) -> int:
@@ -50,8 +46,21 @@ class Model(Artifact, kind="Model"):
         return load_module(self.path, device, dtype)
 
 
+def read_config(folder: Path) -> dict[str, Any]:
+    """A folder's config.json; raises DataError where there is none or it is damaged."""
+    try:
+        found: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{folder / 'config.json'}: can't be read: {error}") from None
+    return found
+
+
 def load_model(path: str | Path, device: str = "cpu") -> Decoder:
-    """A module from any folder that ropewalk or transformers wrote, for architectures ropewalk knows."""
+    """A module from any folder that ropewalk or transformers wrote, for architectures ropewalk knows; a forecaster's is a ForecastModule."""
+    from ropewalk.models.forecaster_module import PREFIX, load_forecaster
+
+    if str(read_config(Path(path)).get("model_type")).startswith(PREFIX):
+        return load_forecaster(Path(path), device)  # type: ignore[return-value]
     from ropewalk.models.folder_module import load_module
 
     return load_module(Path(path), device, None)

@@ -11,6 +11,7 @@ from ropewalk.core.reference import Ref
 from ropewalk.core.seed import derive
 from ropewalk.data.tokenizer import Tokenizer, Vocabulary
 from ropewalk.models.architecture import Architecture
+from ropewalk.models.forecaster import Forecaster
 from ropewalk.models.model import Model
 from ropewalk.pipeline.stage import Context, Facts, Stage
 
@@ -32,6 +33,8 @@ class Init(Stage, type="init"):
     def _one_start(self) -> Self:
         if (self.model is None) == (self.init is None):
             raise ValueError(f"needs model (a new one) or init (one to begin with){', not both' if self.model else ''}")
+        if isinstance(self.model, Forecaster):
+            raise ValueError(f"model {self.model.tag} reads no text: a train stage with task forecast makes it from its series")
         if self.model is not None and self.tokenizer is None:
             raise ValueError("a new model needs a tokenizer: its embeddings are sized to it")
         return self
