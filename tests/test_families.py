@@ -43,6 +43,7 @@ MINIMUM: dict[tuple[str, str], dict[str, Any]] = {
     ("stage", "pack"): {"input": "unique", "tokenizer": "vocab", "length": 256},
     ("stage", "render"): {"input": "chats", "tokenizer": "vocab", "length": 256},
     ("stage", "sample"): {"input": "clean"},
+    ("stage", "series"): {"source": "statsmodels", "context": 12, "horizon": 3},
     ("stage", "split"): {"input": "clean", "parts": {"train": 0.9, "test": 0.1}, "part": "train"},
     ("stage", "tokenizer"): {"input": "unique"},
     ("stage", "train"): {"data": "packed", "model": "gpt", "budget": {"steps": 10}},
@@ -50,12 +51,14 @@ MINIMUM: dict[tuple[str, str], dict[str, Any]] = {
     ("step", "classifier"): {"model": "quality"},
     ("stage", "windows"): {"input": "unique", "tokenizer": "vocab", "length": 256, "stride": 128},
     ("suite", "answer_loss"): {"data": "turns"},
+    ("suite", "forecast"): {"data": "series"},
     ("suite", "perplexity"): {"data": "packed"},
 }
 """(family, type) -> fields that it can't be built without, none to spare; a reference is a stage's name."""
 
 VERBS = {
     "executor": "map",
+    "feature": "compute",
     "formatter": "format",
     "gate": "check",
     "model": "build",

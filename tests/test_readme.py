@@ -194,8 +194,8 @@ def test_shipped_recipes_train_shapes_that_transformers_has() -> None:
 
 
 def test_templates_are_those_that_the_help_names_and_begin_with_the_schema() -> None:
-    assert template_names() == ["finetune", "own_text", "quickstart"]
-    for name in ("finetune", "own_text"):
+    assert template_names() == ["finetune", "forecast", "own_text", "quickstart"]
+    for name in ("finetune", "forecast", "own_text"):
         assert read_template(name).splitlines()[0] == SCHEMA_LINE and "ropewalk schema > recipe.schema.json" in read_template(name)
 
 
