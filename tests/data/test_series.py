@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -111,7 +110,7 @@ def test_a_clock_that_is_set_back_gives_two_hours_with_offsets_and_an_error_with
 
 def test_a_day_begins_by_the_zones_clock() -> None:
     (row,) = rows("2024-01-01T03:00Z", zone="America/New_York")
-    assert row.time == datetime(2023, 12, 31, 22)
+    assert row.time.isoformat() == "2023-12-31T22:00:00"
 
 
 @pytest.mark.parametrize(
@@ -130,7 +129,7 @@ def test_a_bad_record_is_named(record: dict[str, Any], words: str) -> None:
 
 
 def test_a_symbol_that_is_not_there_is_named_with_the_nearest() -> None:
-    with pytest.raises(DataError, match="no symbol 'AAPI'.*AAPL"):
+    with pytest.raises(DataError, match=r"no symbol 'AAPI'.*AAPL"):
         Reading(symbols=["AAPI"], symbol="s").rows([("f", {"time": "2024-01-01", "value": 1, "s": "AAPL"})])
 
 
@@ -168,7 +167,7 @@ def test_no_window_reaches_over_the_end_of_its_part(
 
 
 def test_a_series_that_cannot_fill_its_windows_is_refused_with_its_numbers() -> None:
-    with pytest.raises(TooShort, match="196 rows are too few.*4 windows of 60 . 5 rows"):
+    with pytest.raises(TooShort, match=r"196 rows are too few.*4 windows of 60 \+ 5 rows"):
         cut("FB", 0, 196, 60, 5, 0.1, WalkForward(), 4)
     with pytest.raises(TooShort, match="10 rows are too few"):
         cut("a", 0, 10, 2, 40, 0.0, WalkForward(origins=0), 1)
@@ -192,5 +191,8 @@ def test_logarithms_of_what_is_not_above_zero_are_refused() -> None:
 def test_the_stamps_to_come_follow_the_calendar() -> None:
     friday = np.datetime64("2024-01-05T00:00:00", "s")
     assert following(friday, "observed", 2).astype("datetime64[D]").astype(str).tolist() == ["2024-01-08", "2024-01-09"]
-    assert following(np.datetime64("2024-11-01T00:00:00", "s"), "month", 2).astype("datetime64[M]").astype(str).tolist() == ["2024-12", "2025-01"]
+    assert following(np.datetime64("2024-11-01T00:00:00", "s"), "month", 2).astype("datetime64[M]").astype(str).tolist() == [
+        "2024-12",
+        "2025-01",
+    ]
     assert following(friday, "hour", 1).astype(str).tolist() == ["2024-01-05T01:00:00"]

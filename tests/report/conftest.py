@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -147,6 +147,25 @@ def maker(tmp_path: Path) -> RunMaker:
     return RunMaker(tmp_path / "runs/example")
 
 
+def add_forecasts(folder: Path, suite: str, symbols: Sequence[str] = ("a",), origins: int = 2, steps: int = 3) -> None:
+    """What a suite of forecasts leaves for the page: every value is its row's number, between one less and one more."""
+    rows = len(symbols) * origins * steps
+    stamps = np.datetime64("2024-01-01", "s") + np.arange(origins * steps) * np.timedelta64(86400, "s")
+    values = np.arange(rows, dtype=np.float64)
+    columns = {
+        "symbol": [name for name in symbols for _ in range(origins * steps)],
+        "origin": np.tile(np.repeat(stamps[::steps], steps), len(symbols)),
+        "time": np.tile(stamps, len(symbols)),
+        **{"actual": values, "low": values - 1, "median": values, "high": values + 1, "naive": values},
+    }
+    write_table(pa.table(columns), folder / "tables" / f"{suite}.parquet")
+
+
+@pytest.fixture
+def add_tables() -> Callable[..., None]:
+    return add_forecasts
+
+
 @pytest.fixture
 def whole(maker: RunMaker) -> RunMaker:
     """A run of every kind of stage, not yet closed."""
@@ -155,7 +174,7 @@ def whole(maker: RunMaker) -> RunMaker:
     maker.stage("fair", "decontaminate", "Corpus", inputs={"input": "key-clean"}, metrics={"tasks": tasks})
     maker.tokens("turns", "clean")
     maker.model("base", "turns")
-    maker.scores("scores", "base")
+    add_forecasts(maker.scores("scores", "base"), "perplexity")
     maker.gate("gate", "scores")
     found = {"clusters": 1, "components": 1, "largest_cluster": 2, "largest": []}
     maker.stage("unique", "dedup", "Corpus", inputs={"input": "key-clean"}, metrics=found)

@@ -10,7 +10,10 @@ import typer
 
 def command(
     template: Annotated[
-        str, typer.Argument(help="quickstart (the text of your Python), own_text (files of yours), finetune (a model on chats) or forecast (series).")
+        str,
+        typer.Argument(
+            help="quickstart (the text of your Python), own_text (files of yours), finetune (a model on chats) or forecast (series)."
+        ),
     ] = "quickstart",
     path: Annotated[Path, typer.Option("--path", "-p", help="Where to write it.")] = Path("recipe.yaml"),
     force: Annotated[bool, typer.Option("--force", help="Overwrite.")] = False,

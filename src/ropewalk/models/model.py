@@ -56,7 +56,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def load_model(path: str | Path, device: str = "cpu") -> Decoder:
-    """A module from any folder that ropewalk or transformers wrote, for architectures ropewalk knows; a forecaster's is a ForecastModule."""
+    """A module from any folder that ropewalk or transformers wrote, for architectures ropewalk knows; for a forecaster a ForecastModule."""
     from ropewalk.models.forecaster_module import PREFIX, load_forecaster
 
     if str(read_config(Path(path)).get("model_type")).startswith(PREFIX):

@@ -56,8 +56,7 @@ def test_ours_read_no_later_row(frame: Frame, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("feature", "words"),
-    [(Centred(), "reads the future"), (Standardised(), "reads the future"), (Pretender(), "says known_ahead")]
+    ("feature", "words"), [(Centred(), "reads the future"), (Standardised(), "reads the future"), (Pretender(), "says known_ahead")]
 )
 def test_one_that_does_is_refused_with_its_column_and_stamp(frame: Frame, feature: Feature, words: str) -> None:
     with pytest.raises(DataError, match=f"{words}.*of a at 2024"):
@@ -92,5 +91,5 @@ def test_a_date_stands_on_its_circle(frame: Frame) -> None:
 
 
 def test_a_column_that_is_not_there_is_named(frame: Frame) -> None:
-    with pytest.raises(Exception, match="'volum'.*volume"):
+    with pytest.raises(Exception, match=r"'volum'.*volume"):
         Momentum(column="volum").compute(frame)
