@@ -314,3 +314,34 @@ def test_a_rival_without_its_package_names_the_extra(recipe: Callable[..., Recip
     monkeypatch.setattr(metadata, "version", missing)
     with pytest.raises(MissingExtra, match=r"(?s)statsmodels.*ropewalk\[forecast\]"):
         smoothed(series, "test", "ets")
+
+
+SHIPPED = Path(__file__).parents[2] / "recipes" / "stock_forecast.yaml"
+
+
+def test_the_shipped_recipe_meets_its_bar_on_real_co2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("statsmodels")
+    monkeypatch.setenv("DATA_DIR", str(tmp_path))
+    run = load(SHIPPED, [f"store={tmp_path / 'store'}", f"runs={tmp_path / 'runs'}", "lstm_scores.suites.0.rivals=[]"]).run(
+        "lstm_gate", quiet=True
+    )
+    scores = run["lstm_scores"]
+    assert isinstance(scores, Scores) and run["lstm_gate"].manifest.metrics == {"passed": 2, "failed": 0}
+    assert scores.metric("forecast/mase").value <= 0.55
+    assert 1.2 < scores.metric("forecast/mase").baselines["seasonal_naive"] < 1.3, "the number that others measured: 1.23"
+
+
+def test_real_prices_in_one_file_or_one_a_symbol_are_the_same_and_the_short_one_is_refused(tmp_path: Path, data_dir: Path) -> None:
+    places = [f"store={tmp_path / 'store'}", f"runs={tmp_path / 'runs'}"]
+    with pytest.raises(DataError, match="FB: 196 rows are too few"):
+        load(SHIPPED, [*places, "prices.too_short=error"]).run("prices", quiet=True)
+    folder = data_dir / "timeseries" / "stocks"
+    sources = [f"{{type: {kind}, path: {folder / kind}}}" for kind in ("csv", "parquet")]
+    apart = [[f"prices.source={source}", "prices.reading.symbol=null"] for source in sources]
+    found = [load(SHIPPED, [*places, *fields]).run("prices", quiet=True)["prices"] for fields in ([], *apart)]
+    assert [one.name for one in found[0].facts.symbols] == ["AAPL", "GOOG", "IBM", "MSFT"]
+    for other in found[1:]:
+        assert np.array_equal(other.target, found[0].target) and other.facts.symbols == found[0].facts.symbols
+    changes = np.abs(np.diff(np.log(found[0].target[:3270])))
+    splits = np.isin(found[0].times[1:3270].astype("datetime64[D]"), np.array(["2000-06-21", "2005-02-28"], "datetime64[D]"))
+    assert splits.sum() == 2 and changes[splits].max() < 0.12, "adjusted: Apple's splits are no falls"

@@ -156,7 +156,11 @@ def add_forecasts(folder: Path, suite: str, symbols: Sequence[str] = ("a",), ori
         "symbol": [name for name in symbols for _ in range(origins * steps)],
         "origin": np.tile(np.repeat(stamps[::steps], steps), len(symbols)),
         "time": np.tile(stamps, len(symbols)),
-        **{"actual": values, "low": values - 1, "median": values, "high": values + 1, "naive": values},
+        "actual": values,
+        "low": values - 1,
+        "median": values,
+        "high": values + 1,
+        "naive": values,
     }
     write_table(pa.table(columns), folder / "tables" / f"{suite}.parquet")
 
