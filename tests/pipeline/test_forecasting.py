@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from ropewalk.cli.templates import read_template
 from ropewalk.core.errors import ConfigError, DataError, MissingExtra
 from ropewalk.core.ledger import read_ledger
 from ropewalk.data.series import FACTS, Series
@@ -314,6 +315,20 @@ def test_a_rival_without_its_package_names_the_extra(recipe: Callable[..., Recip
     monkeypatch.setattr(metadata, "version", missing)
     with pytest.raises(MissingExtra, match=r"(?s)statsmodels.*ropewalk\[forecast\]"):
         smoothed(series, "test", "ets")
+
+
+def test_the_template_goes_from_a_file_to_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "sales.csv", sales(500))
+    (tmp_path / "forecast.yaml").write_text(read_template("forecast"))
+    run = load(tmp_path / "forecast.yaml", ["model_trained.budget.steps=3", "scores.suites.0.rivals=[]"]).run("scores", quiet=True)
+    assert run["scores"].manifest.metrics["forecast/mae"] > 0 and run.made == ["series", "model_trained", "scores"]
+
+
+def test_a_language_suite_on_a_forecaster_is_refused(recipe: Callable[..., Recipe]) -> None:
+    suite = "scores.suites=[{type: multiple_choice, rows: [{query: a, choices: [b, c], gold: 0}]}]"
+    with pytest.raises(ConfigError, match="asks for a language model, and model is a forecaster"):
+        recipe("model.budget.steps=2", suite, "gate.checks.0.metric=multiple_choice/accuracy").run("scores", quiet=True)
 
 
 SHIPPED = Path(__file__).parents[2] / "recipes" / "stock_forecast.yaml"

@@ -152,9 +152,8 @@ def _axes(frame: _Frame, x_label: str, y_label: str) -> str:
         parts.append(f'<text class="tick" text-anchor="end" x="{LEFT - 6}" y="{y + 4:.1f}">{_number(value)}</text>')
     bottom = frame.height - BOTTOM
     for value in ticks(frame.low_x, frame.high_x, 6):
-        parts.append(
-            f'<text class="tick" text-anchor="middle" x="{frame.x(value):.1f}" y="{bottom + 16}">{f"{value:g}" if x_label == "year" else _number(value)}</text>'
-        )
+        said = f"{value:g}" if x_label == "year" else _number(value)
+        parts.append(f'<text class="tick" text-anchor="middle" x="{frame.x(value):.1f}" y="{bottom + 16}">{said}</text>')
     parts.append(f'<text class="tick label" text-anchor="end" x="{WIDTH - RIGHT}" y="{frame.height - 3}">{escape(x_label)}</text>')
     parts.append(f'<text class="tick label" x="{LEFT + 4}" y="{TOP + 6}">{escape(y_label)}</text>')
     return "".join(parts)
